@@ -1,0 +1,19 @@
+/** ESM tests in TypeScript. Native ESM, since jose is ESM only; so no module mocks: tests hand in ports. */
+export default {
+  rootDir: '..',
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  testEnvironment: 'node',
+  modulePathIgnorePatterns: ['<rootDir>/build/', '<rootDir>/dist/'],
+  globalSetup: '<rootDir>/scripts/jest-build.js',
+  injectGlobals: false,
+  extensionsToTreatAsEsm: ['.ts'],
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' }, module: { type: 'es6' } },
+    ],
+  },
+  testTimeout: 30_000,
+  reporters: ['default', '<rootDir>/scripts/jest-summary.js'],
+};
