@@ -1,0 +1,86 @@
+/**
+ * The registry of reason codes. A code names one condition that was not met; it is stable, it is what clients and
+ * dashboards match on, and it never changes meaning. `docs/REASONS.md` lists the same codes; a test compares the two.
+ */
+export const REASONS = {
+  'request.malformed': 'The request is not valid JSON, or not valid against the schema of the route.',
+  'request.too_large': 'The request body is larger than the configured limit.',
+  'request.rate_limited': 'More requests than the configured rate.',
+  'route.unknown': 'No such path, or not with this method.',
+  'auth.missing': 'The route needs a credential and none was presented.',
+  'auth.invalid': 'The credential is unknown, expired or revoked.',
+  'auth.role': 'The credential is valid, but its role may not do this.',
+  'resource.exists': 'A resource of this name already exists; nothing was changed.',
+  'resource.unknown': 'No such resource (token, attester, policy).',
+  'resource.state': 'The resource is in a state that does not allow this change.',
+  'deployment.unknown': 'No such deployment.',
+  'deployment.frozen': 'An administrator has frozen the deployment.',
+  'deployment.unmeasured_boot': 'The deployment pins no boot chain, which the production profile refuses.',
+  'deployment.resettable_pcr': 'The policy PCR can be reset by the guest, which the production profile refuses.',
+  'deployment.simulator_trust': 'The deployment trusts simulators, which only the development profile allows.',
+  'deployment.unsupported': 'The deployment asks for a kind of evidence or trust that this version does not verify.',
+  'key.unknown': 'No such key or version, or the deployment may not draw it.',
+  'key.disabled': 'The key or the version asked for is disabled or deleted.',
+  'key.frozen': 'An administrator has frozen the key.',
+  'challenge.invalid': 'The nonce was not issued by this broker for this deployment, key and version.',
+  'challenge.expired': 'The nonce is too old, or from the future.',
+  'challenge.replayed': 'The nonce has already been spent by a release.',
+  'evidence.malformed': 'An evidence structure does not parse.',
+  'evidence.unbound': 'Evidence was sent that is not tied to the other evidence of the request.',
+  'quote.magic': 'The quoted structure does not start with TPM_GENERATED_VALUE.',
+  'quote.type': 'The attestation is not a quote.',
+  'quote.algorithm': 'The signature scheme or hash is not accepted, or not the one of the AK.',
+  'quote.signature': 'The signature does not verify under the AK.',
+  'quote.binding': 'The extraData of the quote is not the expected binding.',
+  'quote.pcr_selection':
+    'A needed PCR or bank is not in the signed selection, or the selection is empty or has duplicates.',
+  'quote.pcr_values': 'The values handed over are not for exactly the selected PCRs.',
+  'quote.pcr_digest': 'The values handed over do not hash to the signed pcrDigest.',
+  'ak.attributes': 'The AK is not a restricted signing key that is bound to its TPM.',
+  'ak.untrusted': 'Nothing that the deployment trusts vouches for the AK.',
+  'ak.revoked': 'The AK has been revoked.',
+  'policy.hash': 'The policy PCR equals that of no policy registered for the deployment.',
+  'policy.validity': 'The measured policy is registered, but not valid at this time.',
+  'policy.pcr': 'A reference PCR has another value.',
+  'policy.claims': 'The release policy is not met by the verified claims.',
+  'store.unavailable': 'The store cannot record the release; nothing was released.',
+  'store.integrity': 'A stored row that decides a release fails its authentication; nothing was released.',
+  internal: 'A fault in the broker; the request id finds it in the log.',
+} as const;
+
+/** A reason code of the registry. */
+export type ReasonCode = keyof typeof REASONS;
+
+/** One condition that was not met: what was expected of a value, and what was found (null: it is absent). Never anything computed with a secret. */
+export interface Finding {
+  readonly claim: string;
+  readonly operator: 'equals' | 'in' | 'exists';
+  readonly expected: string | number | boolean | readonly string[];
+  readonly found: string | number | boolean | null;
+}
+
+/** A refusal: a value, never an exception. `detail` is for people and holds no secret and no echoed body. */
+export interface Rejection {
+  readonly ok: false;
+  readonly reason: ReasonCode;
+  readonly detail: string;
+  readonly findings?: readonly Finding[];
+}
+
+/** An outcome: the value, or the one reason why there is none. */
+export type Result<T> = { readonly ok: true; readonly value: T } | Rejection;
+
+/** The accepted outcome. */
+export function accept<T>(value: T): { readonly ok: true; readonly value: T } {
+  return { ok: true, value };
+}
+
+/** The refused outcome. */
+export function reject(reason: ReasonCode, detail: string, ...findings: readonly Finding[]): Rejection {
+  return findings.length === 0 ? { ok: false, reason, detail } : { ok: false, reason, detail, findings };
+}
+
+/** True for a string that is a code of the registry; own properties only. */
+export function isReasonCode(text: string): text is ReasonCode {
+  return Object.hasOwn(REASONS, text);
+}
