@@ -1,0 +1,121 @@
+import type { KeyObject } from 'node:crypto';
+import { MalformedError } from '../../bytes/malformed-error.js';
+import { toHex } from '../../bytes/hex.js';
+import { digest, sha256 } from '../../crypto/digest.js';
+import {
+  FIELD_BYTES,
+  ecKey,
+  ecSpki,
+  leftPad,
+  rsaKey,
+  rsaSpki,
+  type CurveName,
+  type PublicKeyCache,
+} from '../../crypto/signature.js';
+import { reject, type Finding, type Result } from '../../reason/reason.js';
+import { BANK_OF_ALG, TPMA_OBJECT, TPM_ECC_NIST_P256, TPM_ECC_NIST_P384, TPM_ECC_NIST_P521 } from './constants.js';
+import { orMalformed } from './malformed.js';
+import { parsePublicArea, tpmtPublic } from './public-area.js';
+import type { PublicArea } from './structures.js';
+
+/** What makes an AK believable. */
+export type AkTrust = 'pinned' | 'ek-certificate' | 'ak-certificate' | 'cvm-report' | 'simulator';
+
+/** A key that can only be used for attestations of its own TPM, if it is one: nothing here vouches for that. */
+export interface AkIdentity {
+  /** The TPM Name, hex: nameAlg, then the digest of the public area. Changes with attributes that do not matter. */
+  readonly name: string;
+  /** SHA-256 of `spki`, hex: the identity for revocation, budgets and inventory. */
+  readonly spkiSha256: string;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly spki: Buffer;
+  /** TPMT_PUBLIC as presented. */
+  readonly publicArea: Buffer;
+  readonly area: PublicArea;
+  readonly key: KeyObject;
+}
+
+export const CURVE_NAMES: ReadonlyMap<number, CurveName> = new Map([
+  [TPM_ECC_NIST_P256, 'P-256'],
+  [TPM_ECC_NIST_P384, 'P-384'],
+  [TPM_ECC_NIST_P521, 'P-521'],
+]);
+
+/** An unrestricted key signs any bytes, forged quotes too; one that is not fixed can be copied out of its TPM. */
+const MUST_BE_SET = ['restricted', 'sign', 'fixedTPM', 'fixedParent', 'sensitiveDataOrigin'] as const;
+/** Bits 0, 3, 12 to 15 and 20 to 31; 8, 9 and 19 have a meaning in later revisions and none for what a quote proves. */
+const RESERVED_ATTRIBUTES = 0xfff0_f009;
+const MIN_RSA_BITS = 2048;
+
+/**
+ * The AK in a TPM2B_PUBLIC or TPMT_PUBLIC. evidence.malformed: does not parse, coordinates longer than the field, a
+ * point off the curve. ak.attributes: not restricted, sign, fixedTPM, fixedParent and sensitiveDataOrigin, or decrypt, or
+ * reserved bits; nameAlg SHA-1; scheme NULL; symmetric or KDF scheme not NULL; RSA under 2048 bits or with an exponent other
+ * than 65537; a curve other than P-256, P-384, P-521. NOT verified: that the key is in any TPM. The key object is taken
+ * from `keys` where it is there; nothing is put in.
+ */
+export function parseAk(bytes: Buffer, keys?: PublicKeyCache): Result<AkIdentity> {
+  const publicArea = tpmtPublic(bytes);
+  const parsed = orMalformed(() => parsePublicArea(publicArea));
+  if (!parsed.ok) return parsed;
+  const area = parsed.value;
+  const findings = unsuitable(area);
+  const nameHash = BANK_OF_ALG.get(area.nameAlg);
+  if (findings.length > 0 || nameHash === undefined) {
+    const names = findings.map(({ claim }) => claim.replace('ak.', '')).join(', ');
+    return reject('ak.attributes', `not a restricted signing key bound to its TPM, or too weak: ${names}`, ...findings);
+  }
+  return orMalformed(() => {
+    const { spki, importKey } = publicKey(area);
+    const spkiSha256 = toHex(sha256(spki));
+    const key = keys?.get(spkiSha256) ?? importKey();
+    const name = toHex(Buffer.concat([publicArea.subarray(2, 4), digest(nameHash, publicArea)]));
+    return { name, spkiSha256, spki, publicArea, area, key };
+  });
+}
+
+/** Everything that keeps this key from being an AK, whatever vouches for it. */
+function unsuitable(area: PublicArea): readonly Finding[] {
+  const found: Finding[] = [];
+  const expect = (claim: string, expected: Finding['expected'], value: string | number | boolean) => {
+    const operator = Array.isArray(expected) ? 'in' : 'equals';
+    found.push({ claim: `ak.${claim}`, operator, expected, found: value });
+  };
+  const has = (mask: number) => (area.objectAttributes & mask) !== 0;
+  for (const name of MUST_BE_SET) if (!has(TPMA_OBJECT[name])) expect(name, true, false);
+  if (has(TPMA_OBJECT.decrypt)) expect('decrypt', false, true);
+  if (has(RESERVED_ATTRIBUTES)) expect('reserved', false, true);
+  const nameAlg = BANK_OF_ALG.get(area.nameAlg);
+  if (nameAlg === undefined || nameAlg === 'sha1') {
+    expect('name_alg', ['sha256', 'sha384', 'sha512'], nameAlg ?? hexId(area.nameAlg));
+  }
+  if (area.scheme === undefined) expect('scheme', ['rsassa', 'rsapss', 'ecdsa'], 'null');
+  if (area.symmetric !== undefined) expect('symmetric', 'null', hexId(area.symmetric.algorithm));
+  const { key } = area;
+  if (key.kind === 'rsa') {
+    if (key.keyBits < MIN_RSA_BITS) expect('key_bits', ['2048', '3072', '4096'], key.keyBits);
+    if (key.exponent !== 0 && key.exponent !== 65537) expect('exponent', 65537, key.exponent);
+  } else {
+    if (key.kdf !== undefined) expect('kdf', 'null', hexId(key.kdf.scheme));
+    if (!CURVE_NAMES.has(key.curve)) expect('curve', [...CURVE_NAMES.values()], hexId(key.curve));
+  }
+  return found;
+}
+
+/** SPKI at once, the key object on demand: it is the dearer of the two. */
+function publicKey({ key }: PublicArea): { readonly spki: Buffer; readonly importKey: () => KeyObject } {
+  if (key.kind === 'rsa') return { spki: rsaSpki(key.n), importKey: () => rsaKey(key.n) };
+  const curve = CURVE_NAMES.get(key.curve);
+  if (curve === undefined) throw new MalformedError('public.curveID: unknown');
+  const fieldBytes = FIELD_BYTES[curve];
+  if (key.x.length > fieldBytes || key.y.length > fieldBytes) {
+    throw new MalformedError('public.unique: a coordinate is longer than the field');
+  }
+  const x = leftPad(key.x, fieldBytes);
+  const y = leftPad(key.y, fieldBytes);
+  return { spki: ecSpki(curve, x, y), importKey: () => ecKey(curve, x, y) };
+}
+
+function hexId(id: number): string {
+  return `0x${id.toString(16).padStart(4, '0')}`;
+}
