@@ -1,0 +1,24 @@
+import { digest, DIGEST_BYTES } from '../crypto/digest.js';
+import { toHex } from '../bytes/hex.js';
+import type { PolicyBank } from './deployment.js';
+
+/** The policy hash in both banks: the digest of the bytes of the runtime policy file, whatever its language. Lower-case hex. */
+export function policyHash(content: Uint8Array): { readonly sha256: string; readonly sha384: string } {
+  return { sha256: toHex(digest('sha256', content)), sha384: toHex(digest('sha384', content)) };
+}
+
+/**
+ * The value of a PCR that was reset to zeros and then extended once with `digestHex`: H(0^len || digest), H the hash of
+ * the bank (TPM 2.0 Library part 1, PCR extend). `digestHex` is hex of a digest of the bank's own length.
+ */
+export function expectedPcr(bank: PolicyBank, digestHex: string): string {
+  return extendedPcr(bank, '00'.repeat(DIGEST_BYTES[bank]), digestHex);
+}
+
+/** The value of a PCR of value `pcrHex` after one extend with `digestHex`. */
+export function extendedPcr(bank: PolicyBank, pcrHex: string, digestHex: string): string {
+  const length = DIGEST_BYTES[bank];
+  const [old, data] = [Buffer.from(pcrHex, 'hex'), Buffer.from(digestHex, 'hex')];
+  if (old.length !== length || data.length !== length) throw new RangeError(`a digest of ${bank} has another length`);
+  return toHex(digest(bank, old, data));
+}

@@ -1,0 +1,117 @@
+import { describe, expect, test } from '@jest/globals';
+import { admitDeployment } from '../../src/policy/admit.js';
+import { bootChain } from '../../src/policy/boot-chain.js';
+import type { Deployment } from '../../src/policy/deployment.js';
+import { deployment, hex } from './documents.js';
+
+const pcrs = (...names: readonly string[]) => ({
+  platform: { pcrs: Object.fromEntries(names.map((name) => [name, [hex('a')]])) },
+});
+
+describe('a boot chain', () => {
+  test.each([
+    ['4', '7'],
+    ['4', '11', '12'],
+    ['0', '4', '7', '14'],
+    ['4', '7', '11'],
+  ])('is pinned by PCRs %s %s %s', (...names) => {
+    expect(bootChain(deployment(pcrs(...names.filter((name) => typeof name === 'string'))))).toBe('pinned');
+  });
+
+  test.each([
+    [[]],
+    [['4']],
+    [['7']],
+    [['4', '11']],
+    [['4', '12']],
+    [['7', '11', '12']],
+    [['11', '12']],
+    [['0', '1', '2', '3', '5', '6', '7']],
+  ])('is not pinned by %j', (names) => {
+    expect(bootChain(deployment(pcrs(...names)))).toBe('unmeasured');
+  });
+
+  test('is not pinned by a list without values, nor by inherited members', () => {
+    const empty: Deployment = {
+      ...deployment(),
+      platform: { pcrs: { '4': [], '7': [hex('a')] }, unmeasuredBoot: false },
+    };
+    expect(bootChain(empty)).toBe('unmeasured');
+    const inherited = Object.create({ '4': [hex('a')], '7': [hex('a')] }) as Record<string, string[]>;
+    expect(bootChain({ ...deployment(), platform: { pcrs: inherited, unmeasuredBoot: false } })).toBe('unmeasured');
+  });
+});
+
+describe('admission', () => {
+  const refusal = (members: object, profile: 'development' | 'production') => {
+    const result = admitDeployment(deployment(members), profile);
+    if (result.ok) throw new Error('admitted');
+    return result;
+  };
+  const warnings = (members: object, profile: 'development' | 'production') => {
+    const result = admitDeployment(deployment(members), profile);
+    if (!result.ok) throw new Error(result.detail);
+    return result.value.warnings;
+  };
+
+  test('of a deployment with a boot chain and pinned AKs has no objection in either profile', () => {
+    expect(warnings({}, 'production')).toEqual([]);
+    expect(warnings({}, 'development')).toEqual([]);
+  });
+
+  test('deployment.unmeasured_boot: production refuses and says what to do, unless the document says so; development warns', () => {
+    const bare = { platform: {} };
+    expect(refusal(bare, 'production')).toMatchObject({
+      reason: 'deployment.unmeasured_boot',
+      detail: expect.stringContaining('give platform.pcrs reference values for PCRs 4 and 7, or 4, 11 and 12'),
+    });
+    expect(warnings(bare, 'development')).toEqual([expect.stringContaining('no boot chain is pinned')]);
+    expect(warnings({ platform: { unmeasuredBoot: true } }, 'production')).toEqual([
+      expect.stringContaining('no boot chain is pinned'),
+    ]);
+    expect(warnings({ platform: { ...pcrs('4', '7').platform, unmeasuredBoot: true } }, 'production')).toEqual([]);
+  });
+
+  test.each([16, 23])(
+    'deployment.resettable_pcr: production refuses PCR %i, unless the document says so; development warns',
+    (pcr) => {
+      expect(refusal({ measurement: { pcr } }, 'production')).toMatchObject({
+        reason: 'deployment.resettable_pcr',
+        detail: expect.stringContaining(`measurement.pcr ${String(pcr)} can be reset`),
+      });
+      expect(warnings({ measurement: { pcr } }, 'development')).toEqual([
+        expect.stringContaining('choose another PCR'),
+      ]);
+      expect(warnings({ measurement: { pcr, allowResettable: true } }, 'production')).toHaveLength(1);
+    },
+  );
+
+  test('no other PCR counts as resettable', () => {
+    for (let pcr = 8; pcr < 24; pcr++) {
+      if (pcr !== 16 && pcr !== 23) expect(warnings({ measurement: { pcr } }, 'production')).toEqual([]);
+    }
+  });
+
+  test('deployment.simulator_trust: production refuses simulators, whatever else is trusted; development does not', () => {
+    expect(refusal({ attesters: { trust: ['pinned', 'simulator'] } }, 'production')).toMatchObject({
+      reason: 'deployment.simulator_trust',
+      detail: expect.stringContaining('use pinned'),
+    });
+    expect(warnings({ attesters: { trust: ['simulator'] } }, 'development')).toEqual([]);
+  });
+
+  test.each<[string, object, string]>([
+    ['policies measured in an SNP report', { measurement: { source: 'snp.host_data' } }, 'source tpm'],
+    ['policies measured in a TD', { measurement: { source: 'tdx.mrconfigid' } }, 'source tpm'],
+    ['EK certificates', { attesters: { trust: ['ek-certificate'] } }, 'use pinned'],
+    ['AK certificates beside pinned', { attesters: { trust: ['pinned', 'ak-certificate'] } }, 'use pinned'],
+    ['CVM reports', { attesters: { trust: ['cvm-report'] } }, 'use pinned'],
+  ])('deployment.unsupported: %s, in both profiles, and says what to use', (_, members, remedy) => {
+    for (const profile of ['development', 'production'] as const) {
+      expect(refusal(members, profile)).toMatchObject({
+        reason: 'deployment.unsupported',
+        detail: expect.stringContaining(remedy),
+      });
+    }
+  });
+});

@@ -1,0 +1,188 @@
+import { describe, expect, test } from '@jest/globals';
+import type { AcceptedPolicy } from '../../src/policy/deployment.js';
+import { lintDeployment } from '../../src/policy/lint.js';
+import { deployment, HASH, hex } from './documents.js';
+
+const NOW = Date.UTC(2026, 10, 22);
+const DAY = 86_400_000;
+const CURRENT: AcceptedPolicy = { ...HASH, notAfterMs: NOW + 365 * DAY };
+
+/** A deployment that the linter has nothing to say about: a unified kernel image, and a policy PCR of its own. */
+const QUIET = {
+  measurement: { pcr: 22 },
+  platform: { pcrs: { '4': [hex('4')], '7': [hex('7')], '11': [hex('b')], '12': [hex('0')] } },
+};
+
+interface Subject {
+  readonly members?: object;
+  readonly policies?: readonly AcceptedPolicy[];
+  readonly profile?: 'development' | 'production';
+}
+
+function lint({ members = {}, policies = [CURRENT], profile = 'production' }: Subject = {}): readonly string[] {
+  return lintDeployment({ deployment: deployment({ ...QUIET, ...members }), policies, profile, nowMs: NOW });
+}
+
+const pcrs = (values: Readonly<Record<string, string>>) => ({
+  platform: { pcrs: Object.fromEntries(Object.entries(values).map(([pcr, value]) => [pcr, [value]])) },
+});
+const release = (...conditions: readonly object[]) => ({
+  release: { version: '1.0.0', anyOf: [{ authority: 'portcullis', allOf: conditions }] },
+});
+
+test('a deployment without anything odd has no warning', () => {
+  expect(lint()).toEqual([]);
+});
+
+describe('the policy PCR', () => {
+  test.each([
+    [8, 'GRUB extends it'],
+    [9, 'GRUB extends it'],
+    [0, 'the firmware extends it'],
+    [5, 'the firmware extends it'],
+    [10, 'the IMA of Linux extends it'],
+    [13, 'systemd-stub extends it'],
+    [14, 'shim extends it'],
+    [15, 'systemd extends it'],
+  ])('%i: others extend it', (pcr, who) => {
+    expect(lint({ members: { measurement: { pcr } } })).toEqual([
+      expect.stringContaining(`measurement.pcr ${String(pcr)}: ${who}`),
+    ]);
+  });
+
+  test.each([16, 17, 22, 23])('%i: nobody else extends it', (pcr) => {
+    expect(lint({ members: { measurement: { pcr } } })).toEqual([]);
+  });
+
+  test('does not matter where the policy is not measured into a PCR', () => {
+    expect(lint({ members: { measurement: { source: 'snp.host_data', pcr: 8 } } })).toEqual([]);
+  });
+});
+
+describe('reference values', () => {
+  test('PCR 11 without 12 leaves the command line open', () => {
+    expect(lint({ members: pcrs({ '4': hex('4'), '7': hex('7'), '11': hex('b') }) })).toEqual([
+      expect.stringContaining('11 without 12'),
+    ]);
+  });
+
+  test('PCR 7 without 4 pins keys and no code', () => {
+    expect(lint({ members: pcrs({ '7': hex('7') }) })).toEqual([expect.stringContaining('7 without 4')]);
+  });
+
+  test('PCR 4 without what comes after it pins no kernel', () => {
+    const members = pcrs({ '4': hex('4'), '7': hex('7') });
+    expect(lint({ members })).toEqual([expect.stringContaining('PCR 4 ends at the boot loader')]);
+    const grub = { ...members, measurement: { pcr: 8 } };
+    expect(lint({ members: grub }).join()).toContain('and measure the policy into another PCR');
+    expect(lint({ members: pcrs({ '4': hex('4'), '7': hex('7'), '8': hex('8'), '9': hex('9') }) })).toEqual([]);
+  });
+
+  test.each(['0', 'f'])('values of %s only say that nothing was measured, except in PCRs 12 and 13', (digit) => {
+    const blank = { '4': hex(digit), '7': hex('7'), '11': hex('b'), '12': hex(digit), '13': hex(digit) };
+    expect(lint({ members: pcrs(blank) })).toEqual([
+      expect.stringContaining('platform.pcrs 4 accepts a value of all zeros or all ones'),
+    ]);
+  });
+
+  test.each(['16', '23'])('of PCR %s prove nothing, since the guest can reset it', (pcr) => {
+    const values = { '4': hex('4'), '7': hex('7'), '11': hex('b'), '12': hex('0'), [pcr]: hex('a') };
+    expect(lint({ members: pcrs(values) })).toEqual([expect.stringContaining(`platform.pcrs ${pcr} can be reset`)]);
+  });
+});
+
+describe('attesters', () => {
+  const attesters = (members: object) => ({ attesters: { trust: ['ek-certificate'], ...members } });
+
+  test('anyFromRoots is warned about in production', () => {
+    const members = attesters({ anyFromRoots: true });
+    expect(lint({ members }).join()).toContain('attesters.anyFromRoots accepts every machine below the roots');
+    expect(lint({ members, profile: 'development' }).join()).not.toContain('every machine');
+  });
+
+  test('certificate kinds without roots accept nobody', () => {
+    expect(lint({ members: attesters({}) })).toEqual([expect.stringContaining('attesters.roots is empty')]);
+  });
+
+  test('rules for certificates have no effect without a certificate kind', () => {
+    const members = { attesters: { trust: ['pinned'], allow: { ak: [hex('a')], ek: [hex('b')] }, anyFromRoots: true } };
+    expect(lint({ members, profile: 'development' })).toEqual([
+      expect.stringContaining('attesters.allow.ek has no effect'),
+      expect.stringContaining('attesters.allow.ak has no effect'),
+      expect.stringContaining('attesters.anyFromRoots has no effect'),
+    ]);
+  });
+});
+
+describe('dates', () => {
+  const name = HASH.sha256.slice(0, 12);
+
+  test('a policy without end is warned about in production', () => {
+    expect(lint({ policies: [HASH] })).toEqual([expect.stringContaining(`policy ${name}… has no notAfter`)]);
+    expect(lint({ policies: [HASH], profile: 'development' })).toEqual([]);
+  });
+
+  test('a policy that has expired, to the millisecond', () => {
+    const at = (notAfterMs: number) => lint({ policies: [{ ...HASH, notAfterMs }, CURRENT] });
+    expect(at(NOW)).toEqual([expect.stringContaining('expired at 2026-11-22T00:00:00.000Z')]);
+    expect(at(NOW + 1)).toEqual([expect.stringContaining('expires at')]);
+  });
+
+  test('a policy that ends within 14 days, unless it has not begun', () => {
+    const soon = { ...HASH, notAfterMs: NOW + 14 * DAY };
+    expect(lint({ policies: [soon] })).toEqual([expect.stringContaining('within 14 days')]);
+    expect(lint({ policies: [{ ...soon, notAfterMs: soon.notAfterMs + 1 }] })).toEqual([]);
+    expect(lint({ policies: [{ ...soon, notBeforeMs: NOW + DAY }, CURRENT] })).toEqual([]);
+  });
+
+  test('no policy that is valid now', () => {
+    const future = { ...CURRENT, notBeforeMs: NOW + 1 };
+    expect(lint({ policies: [future] })).toEqual(['no policy is valid now, so nothing is released until one is']);
+  });
+});
+
+describe('the release policy', () => {
+  test('claims that our verifiers make are known, others are not', () => {
+    const known = [
+      { claim: 'tpm.quote.signature_algorithm', equals: 'x' },
+      { claim: 'tpm.ak.name', exists: true },
+      { claim: 'tpm.ak.trust', equals: 'pinned' },
+      { claim: 'tpm.clock', greater: 1 },
+      { claim: 'tpm.reset_count', less: 9 },
+      { claim: 'tpm.restart_count', less: 9 },
+      { claim: 'tpm.safe', equals: true },
+      { claim: 'tpm.firmware_version', greaterOrEquals: 1 },
+      { claim: 'tpm.pcrs.sha256.0', equals: hex('a') },
+      { claim: 'policy.sha256', exists: true },
+      { claim: 'deployment', equals: 'a' },
+    ];
+    expect(lint({ members: release(...known) })).toEqual([]);
+    const typos = release(
+      { anyOf: [{ claim: 'tpm.save', equals: true }] },
+      { claim: 'tpm.pcrs.sha256.24', exists: true },
+    );
+    expect(lint({ members: typos })).toEqual([
+      'release: no verifier of this version makes the claim tpm.save',
+      'release: no verifier of this version makes the claim tpm.pcrs.sha256.24',
+    ]);
+  });
+
+  test('conditions of an authority that issues tokens are never met by this version', () => {
+    const condition = { claim: 'a', equals: 1 };
+    const members = {
+      release: { version: '1.0.0', anyOf: [{ authority: 'https://issuer.example', allOf: [condition, condition] }] },
+    };
+    expect(lint({ members })).toEqual([expect.stringContaining('authority https://issuer.example are never met')]);
+  });
+
+  test('a PCR in another bank makes every machine quote two banks', () => {
+    const members = release({ claim: 'tpm.pcrs.sha384.0', equals: hex('a', 96) });
+    expect(lint({ members })).toEqual([expect.stringContaining('in another bank than measurement.bank sha256')]);
+  });
+
+  test.each([hex('A'), hex('a', 62), true, 1])('a PCR is never equal to %j', (equals) => {
+    expect(lint({ members: release({ claim: 'tpm.pcrs.sha256.0', equals }) })).toEqual([
+      'release: tpm.pcrs.sha256.0 is never equal to anything but 64 lower-case hex digits',
+    ]);
+  });
+});
