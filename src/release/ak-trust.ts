@@ -1,0 +1,34 @@
+import { verifySimulatorCertificate } from '../endorsement/simulator.js';
+import type { AkIdentity, AkTrust } from '../evidence/tpm/ak.js';
+import type { Deployment } from '../policy/deployment.js';
+import { accept, reject, type Result } from '../reason/reason.js';
+import type { BrokerContext } from './context.js';
+import type { ReleaseFacts } from './store.js';
+
+/**
+ * What makes an AK believable to a deployment: pinned by an administrator (SPKI and Name both match), or, in the
+ * development profile, certified by the simulator CA. ak.revoked comes first and goes by SPKI, so that changing free
+ * attributes, and with them the Name, does not dodge it. Otherwise ak.untrusted.
+ */
+export function akTrust(
+  context: BrokerContext,
+  facts: ReleaseFacts,
+  deployment: Deployment,
+  certificates: readonly Buffer[],
+): (ak: AkIdentity) => Result<AkTrust> {
+  return (ak) => {
+    if (facts.akRevoked) return reject('ak.revoked', 'this AK has been revoked');
+    const { trust } = deployment.attesters;
+    const pin = facts.attester;
+    if (trust.includes('pinned') && pin?.deployments.includes(deployment.name) === true && pin.akName === ak.name) {
+      return accept('pinned');
+    }
+    if (trust.includes('simulator') && context.simulator !== undefined) {
+      return verifySimulatorCertificate(certificates[0], ak.spki, context.simulator.certificate, context.clock());
+    }
+    return reject(
+      'ak.untrusted',
+      `nothing that the deployment trusts (${trust.join(', ')}) vouches for the AK with Name ${ak.name}; an administrator can pin it with: portcullis attester trust`,
+    );
+  };
+}

@@ -1,0 +1,58 @@
+/**
+ * The use cases. This room may assume an adapter behind every port (store, KEKs, key generator, clock, randomness) and
+ * a caller who has authenticated the Principal; it verifies everything that a workload presents.
+ */
+import type { X509Certificate } from 'node:crypto';
+import type { NonceKey } from '../challenge/nonce.js';
+import type { Random } from '../crypto/random.js';
+import type { PublicKeyCache } from '../crypto/signature.js';
+import type { KekProvider } from '../keys/kek.js';
+import type { KeyGenerator } from '../keys/generator.js';
+import type { ReasonCode } from '../reason/reason.js';
+import type { DenialRecorder } from './denial-recorder.js';
+import type { Profile } from './records.js';
+import type { Store } from './store.js';
+
+/** What is told to telemetry. */
+export interface Observer {
+  challenged(): void;
+  /** A release was answered; the time from request to answer in ms. */
+  released(milliseconds: number): void;
+  denied(reason: ReasonCode): void;
+  /** A durable commit carried this many records and took this long. */
+  committed(records: number, milliseconds: number): void;
+}
+
+/** The simulator CA of the data directory: development profile only. */
+export interface SimulatorAuthority {
+  readonly certificate: X509Certificate;
+  /** Certifies an AK; DER of the leaf, then of the CA. */
+  certify(akSpki: Buffer): readonly Buffer[];
+}
+
+/** Everything a use case may reach. */
+export interface BrokerContext {
+  readonly broker: string;
+  readonly profile: Profile;
+  /** Of the software. */
+  readonly version: string;
+  /** The vkey string of the log. */
+  readonly logKey: string;
+  readonly store: Store;
+  readonly keks: KekProvider;
+  readonly generateKey: KeyGenerator;
+  /** ms since the Unix epoch. */
+  readonly clock: () => number;
+  readonly random: Random;
+  readonly nonceKey: (epoch: number) => NonceKey;
+  /** 32 bytes: the key of token hashes. */
+  readonly tokenKey: Buffer;
+  readonly challengeTtlMs: number;
+  /** `codes` hides expected values from workloads. */
+  readonly explain: 'full' | 'codes';
+  readonly simulator: SimulatorAuthority | undefined;
+  /** Key objects of AKs that were trusted before. */
+  readonly akKeys: PublicKeyCache;
+  readonly denials: DenialRecorder;
+  readonly observer: Observer;
+}

@@ -1,0 +1,129 @@
+import { canonicalJson } from '../bytes/canonical-json.js';
+import { toHex } from '../bytes/hex.js';
+import { sha256 } from '../crypto/digest.js';
+import { admitDeployment } from '../policy/admit.js';
+import { parseDeployment } from '../policy/deployment-document.js';
+import { lintDeployment } from '../policy/lint.js';
+import { deploymentDocument } from '../policy/render-deployment.js';
+import { accept, reject, type Rejection, type Result } from '../reason/reason.js';
+import { type ApplicationPlan, planApplication } from './apply-plan.js';
+import type { ApplyOptions, PageRequest, Principal } from './broker.js';
+import type { BrokerContext } from './context.js';
+import { listOf, pageOf } from './paging.js';
+import { presentDeployment } from './present.js';
+import type { DeploymentRecord } from './records.js';
+import type { StoreChange, StoreView } from './store.js';
+import type { AppliedView, DeploymentView, ListView } from './views.js';
+
+/**
+ * Applies a deployment document (wire form): creates the deployment, or makes what is stored equal to the document, the
+ * list of accepted policies included. The answer says what changed; a dry run changes nothing. Applying the same document
+ * again changes nothing either. Refusals: request.malformed, deployment.* of admission, resource.exists (createOnly).
+ */
+export async function applyDeployment(
+  context: BrokerContext,
+  by: Principal,
+  document: unknown,
+  { dryRun = false, createOnly = false }: ApplyOptions,
+): Promise<Result<AppliedView>> {
+  const parsed = parseDeployment(document);
+  if (!parsed.ok) return parsed;
+  const admitted = admitDeployment(parsed.value.deployment, context.profile);
+  if (!admitted.ok) return admitted;
+  const { name } = parsed.value.deployment;
+  const lint = lintDeployment({ ...parsed.value, profile: context.profile, nowMs: context.clock() });
+  const exists = reject('resource.exists', `a deployment named ${name} exists already; nothing was changed`);
+  const answer = (plan: ApplicationPlan, frozen: boolean): Result<AppliedView> =>
+    accept({
+      deployment: presentDeployment(plan.record, plan.links, frozen, context.clock()),
+      created: plan.created,
+      dry_run: dryRun,
+      changes: plan.changes,
+      warnings: [...admitted.value.warnings, ...lint],
+    });
+
+  const foreseen = await context.store.read(async (view) => ({
+    plan: await planApplication(view, parsed.value, context.clock()),
+    frozen: await view.freezes.has(freezeId(name)),
+  }));
+  if (createOnly && !foreseen.plan.created) return exists;
+  if (dryRun || foreseen.plan.changes.length === 0) return answer(foreseen.plan, foreseen.frozen);
+
+  return context.store.change(async (change) => {
+    const plan = await planApplication(change, parsed.value, context.clock());
+    if (createOnly && !plan.created) return exists;
+    await carryOut(change, by, plan);
+    return answer(plan, await change.freezes.has(freezeId(name)));
+  });
+}
+
+async function carryOut(change: StoreChange, by: Principal, plan: ApplicationPlan): Promise<void> {
+  const { deployment } = plan.record;
+  const documentSha256 = toHex(sha256(canonicalJson(deploymentDocument(deployment))));
+  const actor = by.tokenId;
+  const entry = { actor, deployment: deployment.name, document_sha256: documentSha256, created: plan.created };
+  await change.append('deployment.applied', entry, JSON.stringify(plan.changes));
+  await change.deployments.put(plan.record);
+  for (const policy of plan.newPolicies) await change.policies.put(policy);
+  for (const link of plan.addedLinks) {
+    await change.append('policy.registered', { actor, deployment: deployment.name, policy_sha256: link.sha256 });
+    await change.policyLinks.put(link);
+  }
+  for (const link of plan.removedLinks) {
+    await change.append('policy.retired', { actor, deployment: deployment.name, policy_sha256: link.sha256 });
+    await change.policyLinks.remove(link.deployment, link.sha256);
+  }
+}
+
+export async function listDeployments(
+  context: BrokerContext,
+  request: PageRequest,
+): Promise<Result<ListView<DeploymentView>>> {
+  const page = pageOf(request);
+  if (!page.ok) return page;
+  return context.store.read(async (view) => {
+    const records = await view.deployments.list(page.value);
+    const present = (record: DeploymentRecord) => presentFrom(context, view, record);
+    return accept(await listOf(records, page.value.shown, (record) => record.deployment.name, present));
+  });
+}
+
+export async function showDeployment(context: BrokerContext, name: string): Promise<Result<DeploymentView>> {
+  return context.store.read(async (view) => {
+    const record = await view.deployments.get(name);
+    return record === undefined ? noSuchDeployment() : accept(await presentFrom(context, view, record));
+  });
+}
+
+/** Freezes or unfreezes; takes effect on the very next commit, requests in flight included. */
+export async function setDeploymentFrozen(
+  context: BrokerContext,
+  by: Principal,
+  name: string,
+  frozen: boolean,
+): Promise<Result<DeploymentView>> {
+  return context.store.change(async (change) => {
+    const record = await change.deployments.get(name);
+    if (record === undefined) return noSuchDeployment();
+    const deployment = record.deployment.name;
+    await change.append(frozen ? 'deployment.frozen' : 'deployment.unfrozen', { actor: by.tokenId, deployment });
+    if (frozen) await change.freezes.add(freezeId(deployment));
+    else await change.freezes.delete(freezeId(deployment));
+    return accept(await presentFrom(context, change, record));
+  });
+}
+
+export function noSuchDeployment(): Rejection {
+  return reject('deployment.unknown', 'there is no deployment of this name; see: portcullis deployment list');
+}
+
+/** The id of a deployment in the set of freezes. */
+function freezeId(deployment: string): string {
+  return `deployment/${deployment}`;
+}
+
+async function presentFrom(context: BrokerContext, view: StoreView, record: DeploymentRecord): Promise<DeploymentView> {
+  const { name } = record.deployment;
+  const links = await view.policyLinks.of(name);
+  return presentDeployment(record, links, await view.freezes.has(freezeId(name)), context.clock());
+}

@@ -1,0 +1,39 @@
+import { type Decision, withoutExpected } from '../policy/decision.js';
+import { type ReasonCode, REASONS } from '../reason/reason.js';
+import type { Denial } from './broker.js';
+
+/** Refusals that come after nonce, AK, signature and binding were accepted: these are explained by a decision. */
+const EXPLAINED: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
+  'quote.pcr_selection',
+  'quote.pcr_values',
+  'quote.pcr_digest',
+  'policy.hash',
+  'policy.validity',
+  'policy.pcr',
+  'policy.claims',
+  'key.disabled',
+  'key.frozen',
+  'deployment.frozen',
+  'challenge.replayed',
+]);
+
+/**
+ * A denial as it is told: once nonce, AK, signature and binding are accepted, with a decision tree; before that, the code
+ * and the caller's own values alone. `codes` takes out what was expected.
+ */
+export function explain(denial: Denial, mode: 'full' | 'codes' = 'full'): Denial {
+  const { ok, reason, detail, findings, decision } = denial;
+  if (!EXPLAINED.has(reason)) {
+    return mode === 'full' && findings !== undefined ? { ok, reason, detail, findings } : { ok, reason, detail };
+  }
+  const whole: Decision = decision ?? {
+    met: false,
+    conditions: (findings ?? []).map((finding) => ({ ...finding, met: false })),
+  };
+  return {
+    ok,
+    reason,
+    detail: mode === 'full' ? detail : REASONS[reason],
+    decision: mode === 'full' ? whole : withoutExpected(whole),
+  };
+}

@@ -1,0 +1,105 @@
+import { resealKey } from '../keys/envelope.js';
+import { openSecret, sealSecret } from '../keys/secret.js';
+import { accept, type Result } from '../reason/reason.js';
+import type { Principal } from './broker.js';
+import type { BrokerContext } from './context.js';
+import { secretIdentity } from './initialise.js';
+import type { BrokerRecord, KeyVersionRecord } from './records.js';
+
+const BATCH = 64;
+
+/**
+ * Makes a new KEK and re-wraps everything under it, while releases go on: each batch is one change, and a version that was
+ * changed meanwhile is left for the next round. KEKs that were out of use before this rotation are destroyed at its end;
+ * the one just replaced is kept until the next rotation, since another process of the broker may be wrapping with it at
+ * this moment. To destroy a KEK at once, rotate twice.
+ */
+export async function rotateKek(
+  context: BrokerContext,
+  by: Principal,
+): Promise<Result<{ readonly kek: string; readonly rewrapped: number }>> {
+  const replaced = context.keks.activeId();
+  const kek = await context.keks.rotate();
+  await rewrapBrokerSecrets(context, by, kek);
+  let rewrapped = 0;
+  while (context.keks.activeId() === kek) {
+    const round = await rewrapRound(context, kek);
+    if (round === 0) break;
+    rewrapped += round;
+  }
+  await context.keks.retire([kek, replaced, ...(await keksInUse(context))]);
+  return accept({ kek, rewrapped });
+}
+
+/** Every KEK that something stored is wrapped under: whatever else happened meanwhile, none of these may be destroyed. */
+async function keksInUse(context: BrokerContext): Promise<ReadonlySet<string>> {
+  const used = new Set<string>();
+  const broker = await context.store.broker();
+  if (broker !== undefined) used.add(broker.kek);
+  for await (const page of versionPages(context)) for (const version of page) used.add(version.kek);
+  return used;
+}
+
+async function rewrapBrokerSecrets(context: BrokerContext, by: Principal, kek: string): Promise<void> {
+  const record = await context.store.broker();
+  if (record === undefined) throw new Error('the store has no broker record');
+  const rewrap = async (purpose: 'root-secret' | 'log-key', sealed: BrokerRecord['wrappedRootSecret']) => {
+    const identity = secretIdentity(record, purpose);
+    const secret = await openSecret(context.keks, identity, { kek: record.kek, wrapped: sealed });
+    try {
+      return await sealSecret(context.keks, identity, secret);
+    } finally {
+      secret.fill(0);
+    }
+  };
+  const root = await rewrap('root-secret', record.wrappedRootSecret);
+  const log = await rewrap('log-key', record.wrappedLogKey);
+  if (root.kek !== kek || log.kek !== kek) throw new Error('the active KEK changed during its rotation; rotate again');
+  await context.store.change(async (change) => {
+    await change.append('kek.rotated', { actor: by.tokenId, kek });
+    await change.setBroker({ ...record, kek, wrappedRootSecret: root.wrapped, wrappedLogKey: log.wrapped });
+  });
+}
+
+/** One pass over all versions that are not under `kek`; returns how many were re-wrapped. */
+async function rewrapRound(context: BrokerContext, kek: string): Promise<number> {
+  let done = 0;
+  for await (const page of versionPages(context)) {
+    const stale = page.filter((version) => version.kek !== kek && version.ciphertext.length > 0);
+    if (stale.length > 0) done += await rewrapBatch(context, stale);
+  }
+  return done;
+}
+
+/** All key versions, a page at a time. */
+async function* versionPages(context: BrokerContext): AsyncGenerator<readonly KeyVersionRecord[]> {
+  for (let cursor: { readonly after?: string } = {}; ;) {
+    const from = cursor;
+    const page = await context.store.read((view) => view.keyVersions.list({ limit: BATCH, ...from }));
+    const last = page.at(-1);
+    if (last === undefined) return;
+    yield page;
+    cursor = { after: `${last.key}/${last.version}` };
+  }
+}
+
+async function rewrapBatch(context: BrokerContext, stale: readonly KeyVersionRecord[]): Promise<number> {
+  const resealed: [KeyVersionRecord, Pick<KeyVersionRecord, 'kek' | 'wrappedDek' | 'ciphertext'>][] = [];
+  for (const version of stale) {
+    const key = await context.store.read((view) => view.keys.get(version.key));
+    if (key === undefined) continue;
+    const identity = { broker: context.broker, key: key.name, version: version.version, kty: key.kty };
+    resealed.push([version, await resealKey(context.keks, identity, version, context.random)]);
+  }
+  return context.store.change(async (change) => {
+    let done = 0;
+    for (const [before, sealed] of resealed) {
+      const current = await change.keyVersions.get(before.key, before.version);
+      if (current?.ciphertext.equals(before.ciphertext) !== true) continue;
+      await change.keyVersions.put({ ...current, ...sealed });
+      done++;
+    }
+    await change.append('kek.rewrapped', { versions: done });
+    return done;
+  });
+}

@@ -1,0 +1,112 @@
+import { createPublicKey } from 'node:crypto';
+import type { Json } from '../bytes/canonical-json.js';
+import type {
+  AttesterRecord,
+  DeploymentRecord,
+  KeyRecord,
+  KeyVersionRecord,
+  LogEntry,
+  PolicyLink,
+  TokenRecord,
+} from './records.js';
+import { deploymentDocument } from '../policy/render-deployment.js';
+import { rfc3339 } from './time.js';
+import type {
+  AcceptedPolicyView,
+  AttesterView,
+  DeploymentView,
+  EntryView,
+  KeyVersionView,
+  KeyView,
+  TokenView,
+} from './views.js';
+
+/** Records as they are shown. What is not named here stays inside: no view can hold key material by accident. */
+
+export function presentLink(link: PolicyLink, nowMs: number): AcceptedPolicyView {
+  const { notBeforeMs, notAfterMs } = link;
+  return {
+    sha256: link.sha256,
+    ...(link.sha384 === undefined ? {} : { sha384: link.sha384 }),
+    ...(notBeforeMs === undefined ? {} : { not_before: rfc3339(notBeforeMs) }),
+    ...(notAfterMs === undefined ? {} : { not_after: rfc3339(notAfterMs) }),
+    origin: link.origin,
+    valid: (notBeforeMs ?? -Infinity) <= nowMs && nowMs < (notAfterMs ?? Infinity),
+  };
+}
+
+export function presentDeployment(
+  record: DeploymentRecord,
+  links: readonly PolicyLink[],
+  frozen: boolean,
+  nowMs: number,
+): DeploymentView {
+  return {
+    name: record.deployment.name,
+    frozen,
+    document: deploymentDocument(record.deployment),
+    policies: links.map((link) => presentLink(link, nowMs)),
+    created_at: rfc3339(record.createdAtMs),
+    updated_at: rfc3339(record.updatedAtMs),
+  };
+}
+
+export function presentKey(key: KeyRecord, versions: readonly KeyVersionRecord[], frozen: boolean): KeyView {
+  return {
+    name: key.name,
+    kty: key.kty,
+    ...(key.sizeBits === undefined ? {} : { size: key.sizeBits }),
+    ...(key.curve === undefined ? {} : { curve: key.curve }),
+    deployments: key.deployments,
+    state: key.state,
+    frozen,
+    created_at: rfc3339(key.createdAtMs),
+    ...(key.purgeAtMs === undefined ? {} : { purge_at: rfc3339(key.purgeAtMs) }),
+    versions: versions.toSorted((a, b) => b.sequence - a.sequence).map(presentVersion),
+  };
+}
+
+function presentVersion(version: KeyVersionRecord): KeyVersionView {
+  return {
+    version: version.version,
+    state: version.state,
+    created_at: rfc3339(version.createdAtMs),
+    ...(version.purgeAtMs === undefined ? {} : { purge_at: rfc3339(version.purgeAtMs) }),
+    kek: version.kek,
+  };
+}
+
+/** `spki` is the DER of the AK's SubjectPublicKeyInfo. */
+export function presentAttester(record: AttesterRecord, spki: Buffer, revoked: boolean): AttesterView {
+  return {
+    name: record.name,
+    ak_name: record.akName,
+    ak_spki_sha256: record.spkiSha256,
+    pem: createPublicKey({ key: spki, format: 'der', type: 'spki' }).export({ format: 'pem', type: 'spki' }).toString(),
+    trust: 'pinned',
+    state: revoked ? 'revoked' : 'trusted',
+    deployments: record.deployments,
+    created_at: rfc3339(record.createdAtMs),
+  };
+}
+
+export function presentToken(token: TokenRecord, nowMs: number): TokenView {
+  const expired = token.expiresAtMs !== undefined && token.expiresAtMs <= nowMs;
+  return {
+    id: token.id,
+    name: token.name,
+    role: token.role,
+    state: token.revokedAtMs !== undefined ? 'revoked' : expired ? 'expired' : 'active',
+    created_at: rfc3339(token.createdAtMs),
+    ...(token.expiresAtMs === undefined ? {} : { expires_at: rfc3339(token.expiresAtMs) }),
+  };
+}
+
+export function presentEntry(entry: LogEntry): EntryView {
+  return {
+    index: entry.index,
+    type: entry.type,
+    entry: JSON.parse(entry.entry) as Json,
+    ...(entry.detail === undefined ? {} : { detail: JSON.parse(entry.detail) as Json }),
+  };
+}

@@ -1,0 +1,127 @@
+import type { KeyType } from '../keys/material.js';
+import type { AcceptedPolicy, Deployment } from '../policy/deployment.js';
+
+export type { KeyType };
+/** Which rules hold: development trusts simulators, production refuses whatever proves nothing. */
+export type Profile = 'development' | 'production';
+
+/** What the store keeps. Times are ms since the Unix epoch; hashes lower-case hex. Every record here decides a release, so the store authenticates its row. */
+
+/** The one row of state that everything else is checked against. */
+export interface BrokerState {
+  /** Raised by every administrative change; a release commits only at the generation it was appraised under. */
+  readonly generation: number;
+  /** Nonce keys are derived for this epoch; raising it kills every nonce issued before. */
+  readonly epoch: number;
+  /** Nonces issued at or before this time are expired, whatever the clock says. Never falls. */
+  readonly nonceFloorMs: number;
+}
+
+export interface DeploymentRecord {
+  readonly deployment: Deployment;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+}
+
+/** A runtime policy known by its content or its hash alone. Immutable. */
+export interface PolicyRecord {
+  readonly sha256: string;
+  readonly sha384?: string;
+  /** The bytes of the policy file, where they were given. */
+  readonly content?: Buffer;
+  readonly createdAtMs: number;
+}
+
+/** A policy accepted by a deployment. */
+export interface PolicyLink extends AcceptedPolicy {
+  readonly deployment: string;
+  readonly origin: 'document' | 'registered';
+  readonly createdAtMs: number;
+}
+
+export type KeyState = 'enabled' | 'disabled' | 'deleted';
+
+export interface KeyRecord {
+  readonly name: string;
+  readonly kty: KeyType;
+  /** Bits: of the modulus for RSA, of the secret for oct. */
+  readonly sizeBits?: number;
+  /** JWK `crv` for EC and OKP. */
+  readonly curve?: string;
+  /** The deployments that may draw the key. */
+  readonly deployments: readonly string[];
+  readonly state: KeyState;
+  readonly createdAtMs: number;
+  /** Set with state `deleted`: when the material is destroyed; until then the key can be recovered. */
+  readonly purgeAtMs?: number;
+}
+
+export interface KeyVersionRecord {
+  readonly key: string;
+  /** 32 lower-case hex digits. */
+  readonly version: string;
+  /** Order of creation within the key, from 1; the greatest is the newest, whatever its state. */
+  readonly sequence: number;
+  readonly state: KeyState;
+  /** The KEK that wraps the data key. */
+  readonly kek: string;
+  readonly wrappedDek: Buffer;
+  readonly ciphertext: Buffer;
+  readonly createdAtMs: number;
+  readonly purgeAtMs?: number;
+}
+
+/** A pinned AK. */
+export interface AttesterRecord {
+  /** SHA-256 of the AK's SubjectPublicKeyInfo DER: the identity for revocation and inventory. */
+  readonly spkiSha256: string;
+  /** The TPM Name of the AK, hex; must match the presented AK exactly. */
+  readonly akName: string;
+  /** TPMT_PUBLIC as registered. */
+  readonly publicArea: Buffer;
+  /** What the administrator called it; unique. */
+  readonly name: string;
+  /** The deployments it is trusted for. */
+  readonly deployments: readonly string[];
+  readonly createdAtMs: number;
+}
+
+export type Role = 'admin' | 'operator' | 'auditor';
+
+export interface TokenRecord {
+  /** The public part of the token: 16 lower-case hex digits. */
+  readonly id: string;
+  readonly name: string;
+  readonly role: Role;
+  /** HMAC-SHA-256 of the whole token under the token key, hex. */
+  readonly hash: string;
+  readonly createdAtMs: number;
+  readonly expiresAtMs?: number;
+  readonly revokedAtMs?: number;
+}
+
+/** An entry of the log as it was appended: the index is the order. */
+export interface LogEntry {
+  readonly index: number;
+  readonly type: string;
+  /** Canonical JSON. */
+  readonly entry: string;
+  /** Parts too large for the entry, which holds their hash: the decision tree. JSON text. */
+  readonly detail?: string;
+}
+
+/** Who the broker is. Written once by init; the root secret's wrapping authenticates the other members. */
+export interface BrokerRecord {
+  readonly broker: string;
+  readonly profile: Profile;
+  readonly createdAtMs: number;
+  /** The KEK that wraps both secrets. */
+  readonly kek: string;
+  readonly wrappedRootSecret: Buffer;
+  /** `<broker id>/<log id>`: the name of the log in checkpoints. */
+  readonly logOrigin: string;
+  /** Ed25519 public key, 32 bytes. */
+  readonly logPublicKey: Buffer;
+  /** Ed25519 seed, 32 bytes, wrapped. */
+  readonly wrappedLogKey: Buffer;
+}
