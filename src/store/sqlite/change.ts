@@ -1,0 +1,78 @@
+import type { BrokerRecord } from '../../release/records.js';
+import type { StoreChange, WritableChildRecords, WritableGuardedSet, WritableRecords } from '../../release/store.js';
+import type { LogAppender } from './log-table.js';
+import type { Snapshot } from './state-watch.js';
+import type { StoredTable } from './stored-table.js';
+import type { Tables } from './tables.js';
+import { type Operations, stateOf, viewOf } from './view.js';
+
+/** What an administrative change has made of the state, besides the rows. */
+export interface Effects {
+  epoch: number;
+  brokerSet: boolean;
+  /** Whether anything was written or appended at all. */
+  wrote: boolean;
+}
+
+/**
+ * The face of an administrative change: reads see what it has written. Rows carry the index of the first entry that the
+ * change appends, known before it is appended. `snapshot.contents` is the change's own copy.
+ */
+export function changeOf(
+  tables: Tables,
+  snapshot: Snapshot,
+  log: LogAppender,
+  operations: Operations,
+  effects: Effects,
+): StoreChange {
+  const { state } = snapshot;
+  const logIndex = log.end.nextIndex;
+  const view = viewOf(tables, snapshot, operations);
+
+  const write = (operation: () => void): Promise<void> => {
+    effects.wrote = true;
+    return operations.run(operation);
+  };
+  const putter = <R>(table: StoredTable<R>) => ({
+    put: (record: R) => write(() => table.put(snapshot, record, logIndex)),
+  });
+  const records = <R>(table: StoredTable<R>): Pick<WritableRecords<R>, 'put' | 'remove'> => ({
+    ...putter(table),
+    remove: (id) => write(() => table.remove(snapshot, id)),
+  });
+  const children = <R>(table: StoredTable<R>): Pick<WritableChildRecords<R>, 'put' | 'remove'> => ({
+    ...putter(table),
+    remove: (parent, id) => write(() => table.remove(snapshot, parent, id)),
+  });
+  const set = (table: StoredTable<string>): Pick<WritableGuardedSet, 'add' | 'delete'> => ({
+    add: (id) => write(() => table.put(snapshot, id, logIndex)),
+    delete: (id) => write(() => table.remove(snapshot, id)),
+  });
+
+  return {
+    ...view,
+    state: () => operations.run(() => stateOf({ ...state, epoch: effects.epoch })),
+    deployments: { ...view.deployments, ...records(tables.deployments) },
+    policies: { ...view.policies, ...records(tables.policies) },
+    policyLinks: { ...view.policyLinks, ...children(tables.policyLinks) },
+    keys: { ...view.keys, ...records(tables.keys) },
+    keyVersions: { ...view.keyVersions, ...children(tables.keyVersions) },
+    attesters: { ...view.attesters, ...records(tables.attesters) },
+    tokens: { ...view.tokens, ...records(tables.tokens) },
+    revocations: { ...view.revocations, ...set(tables.revocations) },
+    freezes: { ...view.freezes, ...set(tables.freezes) },
+    append: (type, body, detail) =>
+      write(() => {
+        log.append(log.compose(type, body, state.generation + 1), detail);
+      }),
+    setBroker: (record: BrokerRecord) =>
+      write(() => {
+        tables.broker.put(snapshot, record, logIndex);
+        effects.brokerSet = true;
+      }),
+    raiseEpoch: () =>
+      write(() => {
+        effects.epoch++;
+      }),
+  };
+}

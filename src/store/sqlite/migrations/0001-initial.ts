@@ -1,0 +1,148 @@
+/**
+ * The first schema. Every table that decides a release ends in `log_index`, the index of the log entry that set the row,
+ * and `mac`, its authentication (row-mac.ts). A later migration adds such tables empty, or columns that are NULL in the
+ * rows there are: neither disturbs a MAC, which a migration, run before the key is known, could not renew.
+ */
+export const initial = `
+CREATE TABLE broker (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  broker TEXT NOT NULL,
+  profile TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  kek TEXT NOT NULL,
+  wrapped_root_secret BLOB NOT NULL,
+  log_origin TEXT NOT NULL,
+  log_public_key BLOB NOT NULL,
+  wrapped_log_key BLOB NOT NULL,
+  log_index INTEGER NOT NULL,
+  mac BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE state (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  generation INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  nonce_floor_ms INTEGER NOT NULL,
+  contents TEXT NOT NULL,
+  log_index INTEGER NOT NULL,
+  mac BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE deployments (
+  name TEXT NOT NULL COLLATE NOCASE PRIMARY KEY,
+  document TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  updated_at_ms INTEGER NOT NULL,
+  log_index INTEGER NOT NULL,
+  mac BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE policies (
+  sha256 TEXT NOT NULL PRIMARY KEY,
+  sha384 TEXT,
+  content BLOB,
+  created_at_ms INTEGER NOT NULL,
+  log_index INTEGER NOT NULL,
+  mac BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE policy_links (
+  deployment TEXT NOT NULL COLLATE NOCASE,
+  sha256 TEXT NOT NULL,
+  sha384 TEXT,
+  not_before_ms INTEGER,
+  not_after_ms INTEGER,
+  origin TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  log_index INTEGER NOT NULL,
+  mac BLOB NOT NULL,
+  PRIMARY KEY (deployment, sha256)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE keys (
+  name TEXT NOT NULL COLLATE NOCASE PRIMARY KEY,
+  kty TEXT NOT NULL,
+  size_bits INTEGER,
+  curve TEXT,
+  deployments TEXT NOT NULL,
+  state TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  purge_at_ms INTEGER,
+  log_index INTEGER NOT NULL,
+  mac BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE key_versions (
+  "key" TEXT NOT NULL COLLATE NOCASE,
+  version TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  kek TEXT NOT NULL,
+  wrapped_dek BLOB NOT NULL,
+  ciphertext BLOB NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  purge_at_ms INTEGER,
+  log_index INTEGER NOT NULL,
+  mac BLOB NOT NULL,
+  PRIMARY KEY ("key", version),
+  UNIQUE ("key", sequence)
+) STRICT;
+
+CREATE TABLE attesters (
+  spki_sha256 TEXT NOT NULL PRIMARY KEY,
+  ak_name TEXT NOT NULL,
+  public_area BLOB NOT NULL,
+  name TEXT NOT NULL COLLATE NOCASE UNIQUE,
+  deployments TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  log_index INTEGER NOT NULL,
+  mac BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE tokens (
+  id TEXT NOT NULL PRIMARY KEY,
+  name TEXT NOT NULL,
+  role TEXT NOT NULL,
+  hash TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  expires_at_ms INTEGER,
+  revoked_at_ms INTEGER,
+  log_index INTEGER NOT NULL,
+  mac BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE revocations (
+  id TEXT NOT NULL PRIMARY KEY,
+  log_index INTEGER NOT NULL,
+  mac BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE freezes (
+  id TEXT NOT NULL PRIMARY KEY,
+  log_index INTEGER NOT NULL,
+  mac BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE log_entries (
+  log_index INTEGER PRIMARY KEY,
+  type TEXT NOT NULL,
+  time_ms INTEGER NOT NULL,
+  state_generation INTEGER NOT NULL,
+  deployment TEXT COLLATE NOCASE,
+  entry TEXT NOT NULL,
+  detail TEXT
+) STRICT;
+CREATE INDEX log_entries_by_type ON log_entries (type, log_index);
+CREATE INDEX log_entries_by_deployment ON log_entries (deployment, log_index) WHERE deployment IS NOT NULL;
+
+CREATE TABLE spent_nonces (
+  nonce BLOB NOT NULL PRIMARY KEY,
+  issued_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX spent_nonces_by_time ON spent_nonces (issued_at_ms);
+
+CREATE TABLE probe (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  probed_at_ms INTEGER NOT NULL
+) STRICT;
+`;

@@ -1,0 +1,46 @@
+import type Database from 'better-sqlite3';
+import { LogTable } from './log-table.js';
+import { NonceTable } from './nonce-table.js';
+import {
+  ATTESTERS,
+  BROKER,
+  DEPLOYMENTS,
+  KEYS,
+  KEY_VERSIONS,
+  POLICIES,
+  POLICY_LINKS,
+  setSpec,
+  TOKENS,
+} from './specs.js';
+import { StateTable } from './state.js';
+import { StoredTable } from './stored-table.js';
+
+/** Every table, with its prepared statements, on one connection. */
+export type Tables = ReturnType<typeof prepareTables>;
+
+export function prepareTables(db: Database.Database) {
+  const deciding = {
+    broker: new StoredTable(db, BROKER),
+    deployments: new StoredTable(db, DEPLOYMENTS),
+    policies: new StoredTable(db, POLICIES),
+    policyLinks: new StoredTable(db, POLICY_LINKS),
+    keys: new StoredTable(db, KEYS),
+    keyVersions: new StoredTable(db, KEY_VERSIONS),
+    attesters: new StoredTable(db, ATTESTERS),
+    tokens: new StoredTable(db, TOKENS),
+    revocations: new StoredTable(db, setSpec('revocations')),
+    freezes: new StoredTable(db, setSpec('freezes')),
+  };
+  const probe: { run(atMs: number): unknown } = db.prepare(
+    'INSERT INTO probe (id, probed_at_ms) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET probed_at_ms = excluded.probed_at_ms',
+  );
+  return {
+    ...deciding,
+    /** The tables whose contents the state row sums up. */
+    deciding: Object.values(deciding),
+    state: new StateTable(db),
+    log: new LogTable(db),
+    nonces: new NonceTable(db),
+    probe,
+  };
+}

@@ -1,0 +1,217 @@
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+import { StoreUnavailableError } from '../../release/store.js';
+import type { Connection } from './connection.js';
+import { asStoreError, isBusy } from './errors.js';
+import { verifySchema } from './migrations.js';
+import { prepareTables, type Tables } from './tables.js';
+
+/** How long a write waits for another process to let the lock go. */
+const LOCK_WAIT_MS = 2000;
+const LOCK_RETRY_MS = 4;
+/** Requests that share one COMMIT at most: more would hold up what waits behind them. */
+const MAX_BATCH = 256;
+/** Requests that may wait; beyond that the store is overloaded and says so. */
+const MAX_PENDING = 16_384;
+
+/** One request of a shared transaction: applied in its own savepoint, answered after COMMIT. */
+interface Request<B> {
+  readonly apply: (batch: B) => unknown;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** What became of one transaction; `records` is how many requests it carried. */
+export type WriteOutcome =
+  { readonly durable: false } | { readonly durable: true; readonly records: number; readonly milliseconds: number };
+
+/**
+ * The only place that writes: one connection, one transaction at a time, in the order of asking. A transaction whose
+ * COMMIT fails may or may not be on disk; its connection is dropped, nobody is told that it succeeded, and the next one
+ * reads everything anew.
+ */
+export class Writer<B> {
+  readonly #connect: () => Connection;
+  readonly #prepareBatch: (tables: Tables) => B;
+  readonly #observe: (outcome: WriteOutcome) => void;
+  #session: Session | undefined;
+  #tail: Promise<unknown> = Promise.resolve();
+  readonly #pending: Request<B>[] = [];
+  #draining: Promise<void> | undefined;
+  #closed = false;
+
+  /** `prepareBatch` reads, inside the shared transaction, what its requests have in common. `observe` hears of every COMMIT, and of every failure. */
+  constructor(
+    connect: () => Connection,
+    prepareBatch: (tables: Tables) => B,
+    observe: (outcome: WriteOutcome) => void,
+  ) {
+    this.#connect = connect;
+    this.#prepareBatch = prepareBatch;
+    this.#observe = observe;
+  }
+
+  /** Runs `work` in a transaction of its own. Its result is durable. Errors of SQLite come back as errors of the store. */
+  transaction<T>(work: (tables: Tables) => T | Promise<T>, records: () => number = () => 1): Promise<T> {
+    if (this.#closed) return Promise.reject(new StoreUnavailableError('the store has been closed'));
+    const result = this.#tail.then(() => this.#transaction(work, records));
+    this.#tail = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Runs `apply` in a savepoint of a transaction that it shares with what else arrives in the same turn of the event loop. */
+  share<T>(apply: (batch: B) => T): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#pending.length >= MAX_PENDING) {
+        reject(new StoreUnavailableError('too many writes are waiting for the disk'));
+        return;
+      }
+      this.#pending.push({ apply, resolve: resolve as (result: unknown) => void, reject });
+      this.#draining ??= this.#drain();
+    });
+  }
+
+  /** Finishes what was asked for, folds the WAL into the database file and lets the file go. */
+  async close(): Promise<void> {
+    while (this.#draining !== undefined) await this.#draining;
+    await this.#tail;
+    this.#closed = true;
+    try {
+      this.#session?.connection.db.pragma('wal_checkpoint(TRUNCATE)');
+    } catch {
+      // What is committed is safe in the WAL; the next start folds it in.
+    }
+    this.#drop();
+  }
+
+  async #drain(): Promise<void> {
+    do {
+      await nextTurn();
+      await this.#flush();
+    } while (this.#pending.length > 0);
+    this.#draining = undefined;
+  }
+
+  async #flush(): Promise<void> {
+    let taken: Request<B>[] | undefined;
+    try {
+      const answers = await this.transaction(
+        (tables) => {
+          const batch = this.#prepareBatch(tables);
+          taken = this.#pending.splice(0, MAX_BATCH);
+          return taken.map((request) => this.#inSavepoint(request, batch));
+        },
+        () => taken?.length ?? 0,
+      );
+      for (const answer of answers) answer();
+    } catch (error) {
+      for (const request of taken ?? this.#pending.splice(0)) request.reject(error);
+    }
+  }
+
+  /** Applies one request. Returns what answers it, once the transaction is durable. */
+  #inSavepoint(request: Request<B>, batch: B): () => void {
+    const { savepoint, release, rollbackTo } = this.#openSession();
+    savepoint.run();
+    try {
+      const result = request.apply(batch);
+      release.run();
+      return () => request.resolve(result);
+    } catch (error) {
+      if (asStoreError(error) !== error) throw error;
+      rollbackTo.run();
+      release.run();
+      return () => request.reject(error);
+    }
+  }
+
+  async #transaction<T>(work: (tables: Tables) => T | Promise<T>, records: () => number): Promise<T> {
+    try {
+      const session = await this.#begin();
+      let result: T;
+      try {
+        session.assertSchema();
+        result = await work(session.tables);
+      } catch (error) {
+        this.#abandon(session);
+        throw error;
+      }
+      this.#commit(session, records());
+      return result;
+    } catch (error) {
+      this.#observe({ durable: false });
+      throw asStoreError(error);
+    }
+  }
+
+  /** BEGIN IMMEDIATE, asked for again while another process holds the lock, without blocking the event loop. */
+  async #begin(): Promise<Session> {
+    const deadline = performance.now() + LOCK_WAIT_MS;
+    for (;;) {
+      try {
+        const session = this.#openSession();
+        session.connection.beginImmediate();
+        return session;
+      } catch (error) {
+        if (!isBusy(error) || performance.now() >= deadline) throw error;
+      }
+      await pause(LOCK_RETRY_MS);
+    }
+  }
+
+  #commit(session: Session, records: number): void {
+    const startedAtMs = performance.now();
+    try {
+      session.connection.commit();
+    } catch (error) {
+      this.#drop();
+      throw error;
+    }
+    this.#observe({ durable: true, records, milliseconds: performance.now() - startedAtMs });
+  }
+
+  #abandon(session: Session): void {
+    try {
+      session.connection.rollback();
+    } catch {
+      this.#drop();
+    }
+  }
+
+  #openSession(): Session {
+    return (this.#session ??= new Session(this.#connect()));
+  }
+
+  #drop(): void {
+    this.#session?.connection.close();
+    this.#session = undefined;
+  }
+}
+
+/** A connection with its statements, and the schema that they were prepared for. */
+class Session {
+  readonly connection: Connection;
+  readonly tables: Tables;
+  readonly savepoint;
+  readonly release;
+  readonly rollbackTo;
+  readonly #schemaVersion;
+  #verified: unknown;
+
+  constructor(connection: Connection) {
+    this.connection = connection;
+    const { db } = connection;
+    this.tables = prepareTables(db);
+    this.savepoint = db.prepare('SAVEPOINT request');
+    this.release = db.prepare('RELEASE request');
+    this.rollbackTo = db.prepare('ROLLBACK TO request');
+    this.#schemaVersion = db.prepare('PRAGMA schema_version').pluck();
+  }
+
+  /** Looks at the schema again whenever it has changed. */
+  assertSchema(): void {
+    const version = this.#schemaVersion.get();
+    if (version === this.#verified) return;
+    verifySchema(this.connection.db);
+    this.#verified = version;
+  }
+}
