@@ -1,0 +1,28 @@
+/**
+ * What runs beside the workload; the public entry `portcullis/workload`. This room may assume that it runs inside the
+ * attested machine: what the broker answers is checked, what the TPM answers is handed on.
+ *
+ * @example
+ * ```ts
+ * import { ReleaseClient, Tpm2ToolsAttester } from 'portcullis/workload';
+ *
+ * const attester = new Tpm2ToolsAttester({ tcti: 'device:/dev/tpmrm0' });
+ * await attester.ensureAk();
+ * const client = new ReleaseClient({ url: 'https://broker.example:8440', ca: brokerRootPem, attester });
+ * try {
+ *   const { key, version } = await client.release({ deployment: 'llm-inference', key: 'weights' });
+ *   decryptWeights(key, version);
+ * } finally {
+ *   await client.close();
+ * }
+ * ```
+ * `release` throws on every failure: ReleaseDeniedError names the reason and the condition that was not met.
+ */
+export { ReleaseClient, type ReleaseClientOptions, type ReleaseOptions } from './release-client.js';
+export type { ReleasedKey } from './released-key.js';
+export type { RecipientKind } from './recipient.js';
+export type { Attester, NeededPcrs, TpmEvidenceMember } from './attester.js';
+export { AttesterError, BrokerAnswerError, BrokerUnreachableError, ReleaseDeniedError } from './errors.js';
+export { httpTransport, type HttpTransportOptions, type Transport, type TransportAnswer } from './transport.js';
+export { bootSimulatedMachine, SimulatorAttester, type SimulatedBootOptions } from './attesters/simulator.js';
+export { DEFAULT_AK_HANDLE, Tpm2ToolsAttester, type Tpm2ToolsOptions } from './attesters/tpm2-tools.js';
