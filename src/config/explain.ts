@@ -1,0 +1,45 @@
+import type { Config, Origin } from './config.js';
+import { SETTINGS, type SettingPath } from './settings.js';
+import { isLoopback } from './values.js';
+
+/** What `serve --check-config` prints: one line per setting with its value and where it comes from, then what follows from them. */
+export function explainConfig(config: Config, origins: Readonly<Record<SettingPath, Origin>>): readonly string[] {
+  const values = valuesOf(config);
+  const lines = (Object.keys(SETTINGS) as SettingPath[]).map((path) => {
+    const value = values[path];
+    return value === undefined
+      ? `${path}: not set (${SETTINGS[path].description})`
+      : `${path}: ${value} (${origins[path]})`;
+  });
+  return [...lines, ...consequences(config)];
+}
+
+function valuesOf(config: Config): Readonly<Record<SettingPath, string | undefined>> {
+  const { listen, tls, limits } = config;
+  const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
+  return {
+    profile: config.profile,
+    data_dir: config.dataDir,
+    listen: `${host}:${String(listen.port)}`,
+    'tls.cert': tls?.cert,
+    'tls.key': tls?.key,
+    'tls.client_ca': tls?.clientCa,
+    'challenge.client_ca': config.challengeClientCa,
+    'limits.body': `${String(limits.bodyBytes)} bytes`,
+    'limits.challenge_ttl': `${String(limits.challengeTtlMs / 1000)}s`,
+    'limits.releases_per_second': limits.releasesPerSecond === 0 ? '0, unlimited' : String(limits.releasesPerSecond),
+    explain: config.explain,
+  };
+}
+
+function consequences({ profile, listen, tls, challengeClientCa }: Config): string[] {
+  const reach = isLoopback(listen.host) ? 'this machine only' : 'other machines';
+  return [
+    `serves ${tls === undefined ? 'HTTP without TLS' : 'HTTPS, TLS 1.2 or later'}; reachable from ${reach}`,
+    ...(tls?.clientCa === undefined ? [] : ['every client needs a certificate (tls.client_ca)']),
+    ...(challengeClientCa === undefined
+      ? []
+      : ['asking for a challenge needs a client certificate (challenge.client_ca)']),
+    ...(profile === undefined ? ['the profile is the one that init fixed in data_dir'] : []),
+  ];
+}

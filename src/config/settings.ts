@@ -1,0 +1,67 @@
+import type { Profile } from '../release/records.js';
+import { type Address, address, duration, integer, line, oneOf, type Parse, size } from './values.js';
+
+/** One setting: its path in the file, and what it means. Its variable is PORTCULLIS_ and the path in upper case. */
+export interface Setting<T> {
+  readonly parse: Parse<T>;
+  /** As it would stand in the file; undefined: unset. */
+  readonly fallback?: string;
+  /** A file name: relative ones in the configuration file are relative to that file. */
+  readonly file?: true;
+  readonly description: string;
+}
+
+function setting<T>(parse: Parse<T>, description: string, fallback?: string): Setting<T> {
+  return { parse, description, ...(fallback === undefined ? {} : { fallback }) };
+}
+
+function file(description: string): Setting<string> {
+  return { parse: line, description, file: true };
+}
+
+/** Every setting there is, by its path in the file (contract, section 5). */
+export const SETTINGS = {
+  profile: setting<Profile>(oneOf('development', 'production'), 'must be the profile that init fixed; unset: that one'),
+  data_dir: file('the data directory that init made'),
+  listen: setting<Address>(address, 'where to listen', '127.0.0.1:8440'),
+  'tls.cert': file('certificate chain, PEM, the leaf first'),
+  'tls.key': file('private key of the certificate, PEM'),
+  'tls.client_ca': file('every client must show a certificate under this authority, PEM'),
+  'challenge.client_ca': file('who asks for a challenge must show a certificate under this authority, PEM'),
+  'limits.body': setting(size('1KiB', '16MiB'), 'largest request body', '1MiB'),
+  'limits.challenge_ttl': setting(duration('1s', '1h'), 'how long a nonce is valid', '120s'),
+  'limits.releases_per_second': setting(
+    integer(0, 1_000_000),
+    'release requests per second and process; 0: unlimited',
+    '0',
+  ),
+  explain: setting(oneOf('full', 'codes'), 'codes: denials hide expected values from workloads', 'full'),
+} as const;
+
+export type SettingPath = keyof typeof SETTINGS;
+
+/** Names of the contract that this version does not have: they are refused, not ignored. */
+export const UNSUPPORTED: Readonly<Record<string, string>> = {
+  store: 'this version keeps its records in SQLite under data_dir and has no other store; remove it',
+  authorities: 'this version believes no attestation tokens; remove it',
+  azure: 'this version has no Azure face; remove it',
+};
+
+/** Variables of the command that are not settings of the broker. */
+export const COMMAND_VARIABLES: ReadonlySet<string> = new Set(
+  ['URL', 'TOKEN', 'TOKEN_FILE', 'CA', 'CONFIG', 'OUTPUT', 'WORKERS'].map((name) => `PORTCULLIS_${name}`),
+);
+
+/** The environment variable of a setting: `limits.body` is PORTCULLIS_LIMITS_BODY. */
+export function variableOf(path: string): string {
+  return `PORTCULLIS_${path.replaceAll('.', '_').toUpperCase()}`;
+}
+
+export function isSettingPath(path: string): path is SettingPath {
+  return Object.hasOwn(SETTINGS, path);
+}
+
+/** Whether a setting names a file. */
+export function isFileName(path: SettingPath): boolean {
+  return 'file' in SETTINGS[path];
+}

@@ -1,0 +1,132 @@
+/**
+ * The native face: JSON over HTTP, contract section 4. It may assume nothing of a request; what it hands to the use cases
+ * has passed the schema of its route and, where the route asks for it, authentication. It verifies no evidence.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import express, { type ErrorRequestHandler, type Express } from 'express';
+import type { Broker } from '../../release/broker.js';
+import { reject } from '../../reason/reason.js';
+import { BodyBudget } from '../body.js';
+import { Exchange, type ExchangeServices } from '../exchange.js';
+import { type Endpoint, endpoint, type EndpointServices, unknownRoute } from './endpoint.js';
+import { describeRoutes } from './openapi.js';
+import { operationRoutes } from './operations.js';
+import { limitPerSecond } from './rate-limit.js';
+import type { Route } from './route.js';
+import { brokerRoutes } from './routes.js';
+
+/** The most memory that bodies of requests under way may hold. */
+const BODY_BUDGET_BYTES = 256 * 1024 * 1024;
+const MAX_HEADER_FIELDS = 64;
+
+export interface NativeOptions extends ExchangeServices {
+  readonly broker: Broker;
+  /** Of the software, for the OpenAPI document. */
+  readonly version: string;
+  /** Largest request body in bytes. */
+  readonly bodyBytes: number;
+  /** Of this process; 0: unlimited. */
+  readonly releasesPerSecond: number;
+  /** POST /v1/challenges needs a client certificate that verifies: `challenge.client_ca`. */
+  readonly challengeNeedsCertificate: boolean;
+}
+
+export interface NativeApp {
+  /** What the server calls. */
+  readonly listener: RequestListener;
+  /** The router, for the test that compares it with the table. */
+  readonly app: Express;
+  /** The table that all was made from. */
+  readonly routes: readonly Route[];
+}
+
+/**
+ * Builds the face from its route table. Express finds the route of a path; the two routes of every release are found by
+ * comparison ahead of it, and answered by the very same endpoint, since Express costs more than their cryptography.
+ */
+export function createNativeApp(options: NativeOptions): NativeApp {
+  const services: EndpointServices = {
+    broker: options.broker,
+    limits: { maxBytes: options.bodyBytes, budget: new BodyBudget(Math.max(BODY_BUDGET_BYTES, options.bodyBytes)) },
+    rateLimit: options.releasesPerSecond === 0 ? undefined : limitPerSecond(options.releasesPerSecond),
+    challengeNeedsCertificate: options.challengeNeedsCertificate,
+  };
+  const routes: Route[] = [...brokerRoutes(options.broker)];
+  routes.push(...operationRoutes(options, () => document));
+  const document = describeRoutes(routes, options.version);
+
+  const endpoints = new Map(routes.map((route) => [route, endpoint(route, services)]));
+  const exchanges = new WeakMap<IncomingMessage, Exchange>();
+  const app = router(endpoints, exchanges);
+  const hot = new Map(
+    [...endpoints]
+      .filter(([route]) => route.hot === true)
+      .map(([route, answer]) => [`${route.method} ${route.path}`, answer]),
+  );
+
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    const exchange = new Exchange(request, response, options);
+    const malformed = headerFault(request);
+    if (malformed !== undefined) {
+      exchange.refuse(reject('request.malformed', malformed));
+      return;
+    }
+    const direct = hot.get(`${request.method ?? ''} ${request.url ?? ''}`);
+    if (direct !== undefined) {
+      void direct(exchange, {});
+      return;
+    }
+    exchanges.set(request, exchange);
+    app(request as Parameters<Express>[0], response as Parameters<Express>[1]);
+  };
+  return { listener, app, routes };
+}
+
+/** What Node's parser lets pass and we do not. */
+function headerFault(request: IncomingMessage): string | undefined {
+  if (request.rawHeaders.length / 2 > MAX_HEADER_FIELDS) return `more than ${String(MAX_HEADER_FIELDS)} header fields`;
+  if (request.httpVersion !== '1.1' && request.httpVersion !== '1.0') return 'not HTTP/1.1';
+  return request.httpVersion === '1.1' && request.headers.host === undefined ? 'the host header is missing' : undefined;
+}
+
+function router(endpoints: ReadonlyMap<Route, Endpoint>, exchanges: WeakMap<IncomingMessage, Exchange>): Express {
+  const app = express();
+  app.disable('x-powered-by').disable('etag');
+  app
+    .set('trust proxy', false)
+    .set('query parser', 'simple')
+    .set('strict routing', true)
+    .set('case sensitive routing', true);
+
+  const exchangeOf = (request: IncomingMessage): Exchange => {
+    const exchange = exchanges.get(request);
+    if (exchange === undefined) throw new Error('a request without exchange');
+    return exchange;
+  };
+  // One spelling per path: nothing in our paths needs percent-encoding, so no encoded slash or dot can mean anything.
+  app.use((request, _response, next) => {
+    if (request.path.includes('%')) exchangeOf(request).refuse(unknownRoute());
+    else next();
+  });
+  const routes = [...endpoints.keys()];
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const here = routes.filter((route) => route.path === path);
+    const place = app.route(path.replace(/\{(\w+)\}/g, ':$1'));
+    for (const route of here) {
+      const answer = endpoints.get(route);
+      const method = route.method.toLowerCase() as Lowercase<Route['method']>;
+      place[method]((request) => answer?.(exchangeOf(request), request.params));
+    }
+    const allowed = here.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
+    place.all((request, response) => {
+      response.setHeader('allow', allowed);
+      exchangeOf(request).refuse(unknownRoute());
+    });
+  }
+  app.use((request) => exchangeOf(request).refuse(unknownRoute()));
+  // Express knows an error handler by its four parameters.
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars
+  const onError: ErrorRequestHandler = (error, request, response, next) => exchangeOf(request).fault(error);
+  app.use(onError);
+  return app;
+}

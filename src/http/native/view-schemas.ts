@@ -1,0 +1,172 @@
+import { Type, type TObject, type TSchema } from 'typebox';
+import { closed, RoleSchema } from './schemas.js';
+
+/** Schemas of what goes out: src/release/views.ts as the OpenAPI document shows it. Answers are not validated at run time; tests compare. */
+
+const text = Type.String();
+const optional = Type.Optional(text);
+const texts = Type.Array(text);
+const time = Type.String({ format: 'date-time' });
+const optionalTime = Type.Optional(time);
+const keyType = Type.Union([Type.Literal('oct'), Type.Literal('RSA'), Type.Literal('EC'), Type.Literal('OKP')]);
+const keyState = Type.Union([Type.Literal('enabled'), Type.Literal('disabled'), Type.Literal('deleted')]);
+const json = Type.Unknown();
+
+/** An answer: members may be added in later versions, so it is open. */
+function view<P extends Record<string, TSchema>>(title: string, properties: P): TObject<P> {
+  return Type.Object(properties, { title });
+}
+
+/** A page of a list. */
+export function listOf(item: TSchema & { readonly title?: string }): TSchema {
+  return view(`${item.title ?? 'Item'}List`, { items: Type.Array(item), next_cursor: optional });
+}
+
+export const ChallengeViewSchema = view('Challenge', {
+  nonce: text,
+  broker: text,
+  deployment: text,
+  key: text,
+  version: text,
+  expires_at: time,
+  pcrs: Type.Record(Type.String(), Type.Array(Type.Integer())),
+});
+
+export const ReleaseViewSchema = view('Release', {
+  release_id: text,
+  key: Type.Object({ name: text, version: text, kty: keyType }),
+  jwe: Type.String({ description: 'compact JWE to the recipient key; the plaintext is a JWK' }),
+});
+
+export const BrokerViewSchema = view('Broker', {
+  broker: text,
+  profile: Type.Union([Type.Literal('development'), Type.Literal('production')]),
+  version: text,
+  log_key: text,
+  state_generation: text,
+  kek: text,
+});
+
+const acceptedPolicy = {
+  sha256: text,
+  sha384: optional,
+  not_before: optionalTime,
+  not_after: optionalTime,
+  origin: Type.Union([Type.Literal('document'), Type.Literal('registered')]),
+  valid: Type.Boolean(),
+};
+
+export const DeploymentViewSchema = view('Deployment', {
+  name: text,
+  frozen: Type.Boolean(),
+  document: json,
+  policies: Type.Array(view('AcceptedPolicy', acceptedPolicy)),
+  created_at: time,
+  updated_at: time,
+});
+
+const ChangeViewSchema = view('Change', {
+  path: Type.String({ description: 'JSON pointer' }),
+  change: Type.Union([Type.Literal('added'), Type.Literal('removed'), Type.Literal('changed')]),
+  before: Type.Optional(json),
+  after: Type.Optional(json),
+});
+
+export const AppliedViewSchema = view('Applied', {
+  deployment: DeploymentViewSchema,
+  created: Type.Boolean(),
+  dry_run: Type.Boolean(),
+  changes: Type.Array(ChangeViewSchema),
+  warnings: texts,
+});
+
+export const PolicyViewSchema = view('Policy', {
+  sha256: text,
+  sha384: optional,
+  size: Type.Optional(Type.Integer()),
+  created_at: time,
+  deployments: Type.Array(view('PolicyAcceptance', { ...acceptedPolicy, deployment: text })),
+});
+
+const KeyVersionViewSchema = view('KeyVersion', {
+  version: text,
+  state: keyState,
+  created_at: time,
+  purge_at: optionalTime,
+  kek: text,
+});
+
+export const KeyViewSchema = view('Key', {
+  name: text,
+  kty: keyType,
+  size: Type.Optional(Type.Integer()),
+  curve: optional,
+  deployments: texts,
+  state: keyState,
+  frozen: Type.Boolean(),
+  created_at: time,
+  purge_at: optionalTime,
+  versions: Type.Array(KeyVersionViewSchema),
+});
+
+export const AttesterViewSchema = view('Attester', {
+  name: text,
+  ak_name: text,
+  ak_spki_sha256: text,
+  pem: text,
+  trust: text,
+  state: text,
+  deployments: texts,
+  created_at: time,
+});
+
+export const RevokedAttesterSchema = view('RevokedAttester', { ak_spki_sha256: text, state: text });
+
+const token = {
+  id: text,
+  name: text,
+  role: RoleSchema,
+  state: Type.Union([Type.Literal('active'), Type.Literal('expired'), Type.Literal('revoked')]),
+  created_at: time,
+  expires_at: optionalTime,
+};
+
+export const TokenViewSchema = view('Token', token);
+
+export const CreatedTokenSchema = view('CreatedToken', {
+  ...token,
+  token: Type.String({ description: 'shown once, here' }),
+});
+
+export const KekRotationSchema = view('KekRotation', { kek: text, rewrapped: Type.Integer() });
+
+export const EntryViewSchema = view('Entry', {
+  index: Type.Integer(),
+  type: text,
+  entry: json,
+  decision: Type.Optional(json),
+});
+
+export const SimulatedMachineViewSchema = view('SimulatedMachine', {
+  ak_certificates: texts,
+  pcrs: Type.Record(Type.String(), Type.Record(Type.String(), Type.String())),
+  policy: Type.Object({ bank: text, pcr: Type.Integer(), digest: text }),
+});
+
+export const StatusSchema = view('Status', { status: text });
+
+export const ProblemSchema = closed('Problem', {
+  type: Type.String({ description: 'urn:portcullis:problem:<reason>' }),
+  title: text,
+  status: Type.Integer(),
+  detail: text,
+  reason: text,
+  decision: Type.Optional(
+    Type.Object(
+      { met: Type.Boolean(), conditions: Type.Array(json) },
+      { description: 'which condition failed, what was expected and what was found' },
+    ),
+  ),
+  findings: Type.Optional(Type.Array(json)),
+  request_id: text,
+});

@@ -1,0 +1,157 @@
+import { accept, reject } from '../../src/reason/reason.js';
+import type { Broker, Principal } from '../../src/release/broker.js';
+import type { Role } from '../../src/release/records.js';
+import type {
+  AppliedView,
+  AttesterView,
+  ChallengeView,
+  DeploymentView,
+  EntryView,
+  KeyView,
+  PolicyView,
+  ReleaseView,
+  TokenView,
+} from '../../src/release/views.js';
+
+/** The bearer token of each role, for the broker below. */
+export const TOKENS: Readonly<Record<Role, string>> = {
+  admin: 'pc_00000000000000a1_admin',
+  operator: 'pc_00000000000000a2_operator',
+  auditor: 'pc_00000000000000a3_auditor',
+};
+
+const AT = '2026-11-01T00:00:00.000Z';
+export const HASH = 'ab'.repeat(32);
+
+export const challenge: ChallengeView = {
+  nonce: 'n'.repeat(43),
+  broker: 'b1',
+  deployment: 'llm',
+  key: 'weights',
+  version: 'latest',
+  expires_at: AT,
+  pcrs: { sha256: [0, 8] },
+};
+export const released: ReleaseView = {
+  release_id: 'r1',
+  key: { name: 'weights', version: '0'.repeat(32), kty: 'oct' },
+  jwe: 'a.b.c.d.e',
+};
+const deployment: DeploymentView = {
+  name: 'llm',
+  frozen: false,
+  document: {},
+  policies: [],
+  created_at: AT,
+  updated_at: AT,
+};
+const applied: AppliedView = { deployment, created: true, dry_run: false, changes: [], warnings: [] };
+const policy: PolicyView = { sha256: HASH, created_at: AT, deployments: [] };
+const key: KeyView = {
+  name: 'weights',
+  kty: 'oct',
+  size: 256,
+  deployments: ['llm'],
+  state: 'enabled',
+  frozen: false,
+  created_at: AT,
+  versions: [],
+};
+const attester: AttesterView = {
+  name: 'node-1',
+  ak_name: '000b',
+  ak_spki_sha256: HASH,
+  pem: 'PEM',
+  trust: 'pinned',
+  state: 'trusted',
+  deployments: ['llm'],
+  created_at: AT,
+};
+const token: TokenView = { id: '00000000000000a4', name: 'ci', role: 'auditor', state: 'active', created_at: AT };
+const entry: EntryView = { index: 0, type: 'release', entry: {} };
+
+/** One call that reached a use case. */
+export interface SeenCall {
+  readonly method: keyof Broker;
+  readonly given: readonly unknown[];
+}
+
+export interface FakeBroker extends Broker {
+  readonly calls: SeenCall[];
+}
+
+/** A broker in memory: it accepts everything, knows three tokens, and remembers how it was called. Methods may be replaced. */
+export function fakeBroker(replaced: Partial<Broker> = {}): FakeBroker {
+  const calls: SeenCall[] = [];
+  const principals = new Map<string, Principal>(
+    (Object.keys(TOKENS) as Role[]).map((role) => [TOKENS[role], { tokenId: role, name: role, role }]),
+  );
+  const broker: Broker = {
+    issueChallenge: async () => accept(challenge),
+    release: async () => accept(released),
+    authenticate: async (text) => {
+      const principal = principals.get(text);
+      return principal === undefined ? reject('auth.invalid', 'unknown token') : accept(principal);
+    },
+    describe: async () => ({
+      broker: 'b1',
+      profile: 'development',
+      version: '0.1.0',
+      log_key: 'log',
+      state_generation: '1',
+      kek: 'k1',
+    }),
+    ready: async () => undefined,
+    applyDeployment: async (_by, _document, { dryRun = false }) => accept({ ...applied, dry_run: dryRun }),
+    listDeployments: async () => accept({ items: [deployment] }),
+    showDeployment: async () => accept(deployment),
+    setDeploymentFrozen: async (_by, _name, frozen) => accept({ ...deployment, frozen }),
+    registerPolicy: async () => accept(policy),
+    listPolicies: async () => accept({ items: [policy] }),
+    showPolicy: async () => accept(policy),
+    retirePolicy: async () => accept(policy),
+    createKey: async () => accept(key),
+    listKeys: async () => accept({ items: [key] }),
+    showKey: async () => accept(key),
+    rotateKey: async () => accept(key),
+    setKeyEnabled: async () => accept(key),
+    setKeyFrozen: async () => accept(key),
+    deleteKey: async () => accept(key),
+    recoverKey: async () => accept(key),
+    setKeyDeployments: async () => accept(key),
+    trustAttester: async () => accept(attester),
+    listAttesters: async () => accept({ items: [attester] }),
+    showAttester: async () => accept(attester),
+    revokeAttester: async () => accept(attester),
+    createToken: async () => accept({ ...token, token: 'pc_00000000000000a4_secret' }),
+    listTokens: async () => accept({ items: [token] }),
+    revokeToken: async () => accept(token),
+    rotateKek: async () => accept({ kek: 'k2', rewrapped: 3 }),
+    listEntries: async () => accept({ items: [entry] }),
+    simulateMachine: async () =>
+      accept({ ak_certificates: [], pcrs: {}, policy: { bank: 'sha256', pcr: 8, digest: HASH } }),
+    ...replaced,
+  };
+  const seen = Object.fromEntries(
+    Object.entries(broker).map(([method, use]) => [
+      method,
+      (...given: unknown[]) => {
+        calls.push({ method: method as keyof Broker, given });
+        return (use as (...given: unknown[]) => unknown)(...given);
+      },
+    ]),
+  );
+  return { ...(seen as unknown as Broker), calls };
+}
+
+/** A release request that the schema accepts. */
+export const releaseRequest = {
+  nonce: 'n'.repeat(43),
+  deployment: 'llm',
+  key: 'weights',
+  version: 'latest',
+  recipient: { kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA', alg: 'ECDH-ES+A256KW' },
+  evidence: {
+    tpm: { quoted: 'AA', signature: 'AA', ak: 'AA', pcrs: { sha256: { '0': 'ab'.repeat(32), '8': 'cd'.repeat(32) } } },
+  },
+};
