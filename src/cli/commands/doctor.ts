@@ -1,0 +1,91 @@
+import type { Command } from 'commander';
+import { dataDir } from '../compose/data-dir.js';
+import type { Profile } from '../compose/ports.js';
+import type { CliContext } from '../context.js';
+import type { Finding } from '../doctor/finding.js';
+import { answer, UsageError, type Outcome } from '../outcome.js';
+import { pathOf } from '../read-input.js';
+import { verb, type Act } from '../verb.js';
+
+interface DoctorOptions {
+  readonly dataDir?: string;
+  readonly deployment?: string;
+  readonly offline?: true;
+}
+
+/** `doctor`: what is wrong with an installation. */
+export function addDoctor(program: Command, act: Act): void {
+  verb(program, 'doctor', {
+    summary: 'say what is wrong with an installation',
+    description:
+      'Looks at this machine (Node, tpm2-tools, TPM device), at the broker (reachable, ready, clock, TLS certificate, token), ' +
+      'at a data directory (modes, owner, KEK, database, disk, nonces) and at a deployment document, and says for each what ' +
+      'is wrong and what to do. It repairs nothing. Exit code 1 when anything fails; warnings do not count.',
+    examples: [
+      'portcullis doctor',
+      'sudo -u portcullis portcullis doctor --data-dir /var/lib/portcullis --deployment llm-inference.yaml',
+    ],
+    next: 'docs/OPERATIONS.md has the rest.',
+  })
+    .option('--data-dir <dir>', 'data directory of a broker on this machine')
+    .option('--deployment <file>', 'deployment document to check')
+    .option('--offline', 'leave the broker at --url out')
+    .action(act(examine));
+}
+
+async function examine(context: CliContext, options: DoctorOptions): Promise<Outcome> {
+  const { machineFindings } = await import('../doctor/machine.js');
+  const findings: Finding[] = [...machineFindings(process.versions.node, context.io.env)];
+  let profile: Profile = 'production';
+  if (options.dataDir !== undefined) {
+    const path = pathOf(context.io, options.dataDir);
+    const { dataDirFindings } = await import('../doctor/data-dir.js');
+    findings.push(...(await dataDirFindings(path)));
+    const { storeReport } = await import('../doctor/store.js');
+    const store = storeReport(dataDir(path).database, context.parts.now());
+    findings.push(...store.findings);
+    profile = store.profile ?? profile;
+  }
+  if (options.offline !== true) {
+    const { brokerFindings } = await import('../doctor/broker.js');
+    findings.push(...(await brokerFindings(context)));
+  }
+  if (options.deployment !== undefined)
+    findings.push(...(await documentFindings(context, options.deployment, profile)));
+  return report(findings);
+}
+
+async function documentFindings(context: CliContext, file: string, profile: Profile): Promise<readonly Finding[]> {
+  const { lintFile } = await import('../deployment-lint.js');
+  const check = `deployment ${file}`;
+  try {
+    const linted = await lintFile(context, file, profile);
+    if (!linted.ok) {
+      return [
+        {
+          check,
+          status: 'fail',
+          detail: `${linted.reason}: ${linted.detail}`,
+          advice: `correct it for the ${profile} profile`,
+        },
+      ];
+    }
+    if (linted.value.warnings.length === 0) return [{ check, status: 'ok', detail: 'nothing to say against it' }];
+    return linted.value.warnings.map((detail) => ({ check, status: 'warn', detail }));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return [{ check, status: 'fail', detail: error.message, advice: 'correct the file name' }];
+  }
+}
+
+function report(findings: readonly Finding[]): Outcome {
+  const failed = findings.filter((finding) => finding.status === 'fail').length;
+  const warned = findings.filter((finding) => finding.status === 'warn').length;
+  const blocks = findings.flatMap((finding) => [
+    `${finding.status.padEnd(4)}  ${finding.check}: ${finding.detail}`,
+    ...(finding.advice === undefined ? [] : [`      -> ${finding.advice}`]),
+  ]);
+  const verdict =
+    failed + warned === 0 ? 'Everything is in order.' : `${String(failed)} failed, ${String(warned)} warnings.`;
+  return { ...answer({ ok: failed === 0, findings }, [...blocks, '', verdict]), failed: failed > 0 };
+}

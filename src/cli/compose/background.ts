@@ -1,0 +1,41 @@
+import type { BrokerContext } from '../../release/context.js';
+import { purgeDeleted } from '../../release/key-lifecycle.js';
+
+const PERIOD_MS = 60_000;
+/** Deleted keys wait for days; an hour more does not matter, and every key is looked at. */
+const KEY_PURGE_EVERY = 60;
+
+/**
+ * The broker's housekeeping, once a minute: spent nonces past their life are forgotten (which raises the floor), deleted
+ * keys past their recovery window are destroyed, and what was only counted of denials becomes an entry. A job that fails
+ * is reported and tried again next time; releases do not depend on any of them.
+ */
+export function startHousekeeping(
+  context: BrokerContext,
+  report: (job: string, error: unknown) => void,
+): () => Promise<void> {
+  // The floor never falls, so a clock that jumps ahead must not raise it: it goes by the time that has really passed.
+  const started = { wallMs: context.clock(), steadyMs: performance.now() };
+  const steadyNowMs = () => Math.min(context.clock(), started.wallMs + performance.now() - started.steadyMs);
+  let runs = 0;
+  const jobs: readonly [string, () => Promise<unknown>][] = [
+    ['purge spent nonces', () => context.store.purgeNonces(Math.floor(steadyNowMs() - context.challengeTtlMs))],
+    ['purge deleted keys', async () => (runs++ % KEY_PURGE_EVERY === 0 ? purgeDeleted(context) : 0)],
+    ['summarise denials', () => context.denials.summarise()],
+  ];
+  const run = async () => {
+    for (const [name, job] of jobs) {
+      try {
+        await job();
+      } catch (error) {
+        report(name, error);
+      }
+    }
+  };
+  const timer = setInterval(() => void run(), PERIOD_MS);
+  timer.unref();
+  return async () => {
+    clearInterval(timer);
+    await context.denials.summarise();
+  };
+}

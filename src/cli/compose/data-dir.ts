@@ -1,0 +1,52 @@
+import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { accept, reject, type Result } from '../../reason/reason.js';
+
+/** Where things lie in a data directory. Everything in it is 0600, the directory 0700. */
+export interface DataDir {
+  readonly path: string;
+  readonly kek: string;
+  readonly database: string;
+  /** The first admin token: development profile only. */
+  readonly adminToken: string;
+  readonly simulatorCa: string;
+  readonly simulatorKey: string;
+}
+
+export function dataDir(path: string): DataDir {
+  return {
+    path,
+    kek: join(path, 'kek.json'),
+    database: join(path, 'portcullis.db'),
+    adminToken: join(path, 'admin.token'),
+    simulatorCa: join(path, 'simulator-ca.pem'),
+    simulatorKey: join(path, 'simulator-ca.key'),
+  };
+}
+
+/** Whether nothing is there: no such directory, or an empty one. */
+export function isEmpty(path: string): boolean {
+  try {
+    return readdirSync(path).length === 0;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
+    throw error;
+  }
+}
+
+/** Makes the directory, or takes an empty one, with mode 0700 whatever the umask. resource.exists where it holds anything. */
+export function createDataDir(path: string): Result<DataDir> {
+  if (!isEmpty(path)) {
+    return reject('resource.exists', `${path} holds something already and was left untouched; choose a new directory`);
+  }
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  chmodSync(path, 0o700);
+  return accept(dataDir(path));
+}
+
+/** Refuses a data directory that others than its owner can enter: what to do, or undefined. */
+export function dataDirFault(path: string): string | undefined {
+  const mode = statSync(path).mode & 0o777;
+  if ((mode & 0o077) === 0) return undefined;
+  return `${path} is open to others (mode ${mode.toString(8)}); run: chmod 700 ${path}`;
+}

@@ -1,0 +1,125 @@
+import { randomBytes, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { NonceKey } from '../../challenge/nonce.js';
+import { deriveKey } from '../../crypto/derive.js';
+import { PublicKeyCache } from '../../crypto/signature.js';
+import { openKekFile } from '../../keystore/file-kek.js';
+import { generateKey } from '../../keystore/generate-key.js';
+import type { Broker } from '../../release/broker.js';
+import type { BrokerContext, Observer, SimulatorAuthority } from '../../release/context.js';
+import { createBroker } from '../../release/create-broker.js';
+import { DenialRecorder } from '../../release/denial-recorder.js';
+import { FIXED_EPOCH, openRootSecret } from '../../release/initialise.js';
+import type { BrokerRecord, Profile } from '../../release/records.js';
+import { issueAkCertificate } from '../../simulator/ca.js';
+import { openSqliteStore } from '../../store/sqlite/open.js';
+import { verifierKey } from '../../translog/log-key.js';
+import { VERSION } from '../version.js';
+import { type DataDir, dataDir, dataDirFault } from './data-dir.js';
+
+/** The data directory cannot be served as it is; the message says what to do. */
+export class DataDirError extends Error {
+  override readonly name = 'DataDirError';
+}
+
+/** The profile asked for is not the one that init fixed. */
+export class ProfileError extends Error {
+  override readonly name = 'ProfileError';
+}
+
+export interface OpenOptions {
+  readonly dataDir: string;
+  /** The profile that the caller insists on; undefined takes the one that init fixed. */
+  readonly profile: Profile | undefined;
+  readonly challengeTtlMs: number;
+  readonly explain: 'full' | 'codes';
+  readonly observer: Observer;
+}
+
+/** A broker over a data directory, and what belongs to its life. */
+export interface OpenBroker {
+  readonly broker: Broker;
+  readonly context: BrokerContext;
+  readonly profile: Profile;
+  close(): Promise<void>;
+}
+
+/** Opens a data directory that init made. Throws DataDirError, ProfileError, KekError or the store's errors. */
+export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
+  const paths = dataDir(options.dataDir);
+  const fault = dataDirFault(paths.path);
+  if (fault !== undefined) throw new DataDirError(fault);
+  const keks = await openKekFile(paths.kek);
+  const clock = () => Date.now();
+  const store = await openSqliteStore(paths.database, {
+    create: false,
+    clock,
+    onCommit: (records, milliseconds) => options.observer.committed(records, milliseconds),
+  });
+  try {
+    const record = await store.broker();
+    if (record === undefined)
+      throw new DataDirError(`${paths.path} was not initialised to its end; remove it and run: portcullis init`);
+    if (options.profile !== undefined && options.profile !== record.profile) {
+      throw new ProfileError(
+        `${paths.path} was initialised for the ${record.profile} profile, which is for good; for ${options.profile} run: portcullis init --profile ${options.profile} with a new directory`,
+      );
+    }
+    const rootSecret = await openRootSecret(keks, record);
+    store.authenticate(deriveKey(rootSecret, 'row-mac', FIXED_EPOCH));
+    const context: BrokerContext = {
+      broker: record.broker,
+      profile: record.profile,
+      version: VERSION,
+      logKey: verifierKey(record.logOrigin, record.logPublicKey),
+      store,
+      keks,
+      generateKey,
+      clock,
+      random: randomBytes,
+      nonceKey: nonceKeys(rootSecret),
+      tokenKey: deriveKey(rootSecret, 'token', FIXED_EPOCH),
+      challengeTtlMs: options.challengeTtlMs,
+      explain: options.explain,
+      simulator: openSimulator(paths, record),
+      akKeys: new PublicKeyCache(MAX_CACHED_AKS),
+      denials: new DenialRecorder(store, clock),
+      observer: options.observer,
+    };
+    return { broker: createBroker(context), context, profile: record.profile, close: () => store.close() };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** Nonce keys by epoch, derived when first needed; epochs only rise, so the latest one alone is kept. */
+function nonceKeys(rootSecret: Buffer): (epoch: number) => NonceKey {
+  let latest: NonceKey | undefined;
+  return (epoch) => {
+    if (latest?.epoch !== epoch) latest = { epoch, key: deriveKey(rootSecret, 'nonce', epoch) };
+    return latest;
+  };
+}
+
+const MAX_CACHED_AKS = 4096;
+const CERTIFICATE_LIFE_MS = 30 * 86_400_000;
+
+function openSimulator(paths: DataDir, record: BrokerRecord): SimulatorAuthority | undefined {
+  if (record.profile !== 'development') return undefined;
+  const certificatePem = readFileSync(paths.simulatorCa, 'utf8');
+  const privateKeyPem = readFileSync(paths.simulatorKey, 'utf8');
+  const certificate = new X509Certificate(certificatePem);
+  return {
+    certificate,
+    certify: (spki) => {
+      const now = Date.now();
+      const validity = { notBefore: new Date(now - 60_000), notAfter: new Date(now + CERTIFICATE_LIFE_MS) };
+      const leaf = issueAkCertificate({ certificatePem, privateKeyPem }, spki, {
+        ...validity,
+        serial: randomBytes(16),
+      });
+      return [leaf, certificate.raw];
+    },
+  };
+}

@@ -1,0 +1,101 @@
+import { readFileSync } from 'node:fs';
+import type { Config } from '../../config/config.js';
+import { Lifecycle } from '../../http/lifecycle.js';
+import { createNativeApp } from '../../http/native/app.js';
+import { createServer, type TlsFiles } from '../../http/server.js';
+import { createLog } from '../../telemetry/log.js';
+import { createTelemetry, type Exposition, type Telemetry } from '../../telemetry/metrics.js';
+import { UsageError } from '../outcome.js';
+import { VERSION } from '../version.js';
+import { startHousekeeping } from './background.js';
+import { openBroker } from './open-broker.js';
+import { refuseExposure } from './exposure.js';
+
+export interface ProcessOptions {
+  /** Called once, when every route answers. */
+  readonly onListening: (url: string) => void;
+  /** Where /metrics comes from, in a process that is one of several. */
+  readonly exposition?: (telemetry: Telemetry) => Promise<Exposition>;
+  /** Hands out the telemetry, for whoever adds up several processes. */
+  readonly onTelemetry?: (telemetry: Telemetry) => void;
+  /** Fulfilled when the process is to stop; default: SIGTERM or SIGINT. */
+  readonly untilStopped?: Promise<unknown>;
+  /** Members of every line of the log. */
+  readonly logBase?: Readonly<Record<string, unknown>>;
+}
+
+/** Serves in this process until it is told to stop, then drains: what is in flight is answered, and the store is closed. */
+export async function serveInThisProcess(config: Config, options: ProcessOptions): Promise<number> {
+  const log = createLog({ base: options.logBase ?? {} });
+  const telemetry = createTelemetry();
+  options.onTelemetry?.(telemetry);
+  const untilStopped = options.untilStopped ?? stopSignal();
+  const open = await openBroker({
+    dataDir: config.dataDir,
+    profile: config.profile,
+    challengeTtlMs: config.limits.challengeTtlMs,
+    explain: config.explain,
+    observer: telemetry,
+  });
+  try {
+    refuseExposure(config, open.profile);
+    const { exposition } = options;
+    const metrics = exposition === undefined ? telemetry : { ...telemetry, exposition: () => exposition(telemetry) };
+    const lifecycle = new Lifecycle();
+    const app = createNativeApp({
+      broker: open.broker,
+      version: VERSION,
+      bodyBytes: config.limits.bodyBytes,
+      releasesPerSecond: config.limits.releasesPerSecond,
+      challengeNeedsCertificate: config.challengeClientCa !== undefined,
+      log,
+      metrics,
+      lifecycle,
+    });
+    const tls = readTls(config);
+    const server = createServer(app.listener, {
+      ...config.listen,
+      ...(tls === undefined ? {} : { tls }),
+      lifecycle,
+      log,
+    });
+    const stopHousekeeping = startHousekeeping(open.context, (job, error) =>
+      log.error({ job, err: error }, 'housekeeping failed'),
+    );
+    const url = await server.start();
+    log.info({ url, broker: open.context.broker, profile: open.profile, version: VERSION }, 'listening');
+    if (open.profile === 'development')
+      log.warn({}, 'development profile: simulated evidence may be trusted; not for real keys');
+    options.onListening(url);
+    await untilStopped;
+    log.info({}, 'draining');
+    await server.stop();
+    await stopHousekeeping();
+    return 0;
+  } finally {
+    await open.close();
+    log.flush();
+  }
+}
+
+function readTls({ tls, challengeClientCa }: Config): TlsFiles | undefined {
+  if (tls === undefined) return undefined;
+  const clientCa = tls.clientCa === undefined ? {} : { clientCa: readPem(tls.clientCa) };
+  const challenge = challengeClientCa === undefined ? {} : { challengeClientCa: readPem(challengeClientCa) };
+  return { cert: readPem(tls.cert), key: readPem(tls.key), ...clientCa, ...challenge };
+}
+
+function readPem(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new UsageError(`${path} cannot be read (${code ?? 'unknown'}); name a PEM file that the broker may read`);
+  }
+}
+
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
+}

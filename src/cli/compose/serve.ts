@@ -1,0 +1,43 @@
+import cluster from 'node:cluster';
+import { existsSync } from 'node:fs';
+import type { Config } from '../../config/config.js';
+import { UsageError } from '../outcome.js';
+import { dataDir, isEmpty } from './data-dir.js';
+import { initialise, writePrivateFile } from './init.js';
+import { ProfileError } from './open-broker.js';
+import type { ServeOptions } from './ports.js';
+import { serveInThisProcess } from './serve-process.js';
+import { serveAsWorker, superviseWorkers } from './workers.js';
+
+/**
+ * Runs the broker until it is told to stop; the exit code. With several workers this process supervises them and serves
+ * nothing itself. An empty data directory is initialised in the development profile alone. Throws UsageError for what the
+ * command line or the configuration must change, and the errors of opening the data directory.
+ */
+export async function serve({ config, workers, onListening }: ServeOptions): Promise<number> {
+  if (cluster.isWorker) return serveAsWorker(config);
+  await prepareDataDir(config);
+  try {
+    if (workers === 1) return await serveInThisProcess(config, { onListening });
+    return await superviseWorkers(workers, onListening);
+  } catch (error) {
+    if (error instanceof ProfileError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+async function prepareDataDir(config: Config): Promise<void> {
+  const paths = dataDir(config.dataDir);
+  if (!isEmpty(paths.path)) {
+    if (existsSync(paths.database) && existsSync(paths.kek)) return;
+    throw new UsageError(
+      `${paths.path} holds no broker, and is not empty; name the directory that portcullis init made`,
+    );
+  }
+  if (config.profile !== 'development') {
+    throw new UsageError(`${paths.path} is not initialised; run: portcullis init --data-dir ${paths.path}`);
+  }
+  const made = await initialise({ dataDir: paths.path, profile: 'development' });
+  if (!made.ok) throw new UsageError(made.detail);
+  writePrivateFile(paths.adminToken, `${made.value.adminToken}\n`);
+}

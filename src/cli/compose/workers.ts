@@ -1,0 +1,134 @@
+import cluster, { type Worker } from 'node:cluster';
+import type { Config } from '../../config/config.js';
+import { type Exposition, mergeSnapshots, type Telemetry } from '../../telemetry/metrics.js';
+import { serveInThisProcess } from './serve-process.js';
+
+/** What passes between the supervising process and its workers. */
+type Snapshot = Awaited<ReturnType<Telemetry['snapshot']>>;
+type ToWorker =
+  | { readonly stop: true }
+  | { readonly snapshot: number }
+  | { readonly exposition: number; readonly answer: Exposition };
+type ToSupervisor =
+  | { readonly listening: string }
+  | { readonly snapshot: number; readonly values: Snapshot }
+  | { readonly exposition: number };
+
+/** How long /metrics waits for a worker before it is left out. */
+const SNAPSHOT_TIMEOUT_MS = 1_000;
+/** Workers that end unasked are replaced, unless this many did so within the window. */
+const MAX_DEATHS = 5;
+const DEATH_WINDOW_MS = 30_000;
+
+/** Runs `count` workers until this process is told to stop, and replaces those that end unasked. The exit code. */
+export async function superviseWorkers(count: number, onListening: (url: string) => void): Promise<number> {
+  const deaths: number[] = [];
+  let listening = 0;
+  let stopping = false;
+  return new Promise((resolve) => {
+    const workers = () => Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+    const stop = (): void => {
+      stopping = true;
+      for (const worker of workers()) send(worker, { stop: true });
+      if (workers().length === 0) resolve(0);
+    };
+    let failed = false;
+    cluster.on('message', (worker, message: ToSupervisor) => {
+      if ('listening' in message) {
+        listening++;
+        if (listening === count) onListening(message.listening);
+      } else if ('exposition' in message && !('values' in message)) {
+        void collect(workers()).then((answer) => send(worker, { exposition: message.exposition, answer }));
+      }
+    });
+    cluster.on('exit', () => {
+      if (!stopping) {
+        const nowMs = Date.now();
+        deaths.push(nowMs);
+        const recent = deaths.filter((atMs) => nowMs - atMs < DEATH_WINDOW_MS);
+        if (listening >= count && recent.length < MAX_DEATHS) {
+          cluster.fork();
+          return;
+        }
+        failed = true;
+        stop();
+      }
+      if (workers().length === 0) resolve(failed ? 1 : 0);
+    });
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
+    for (let i = 0; i < count; i++) cluster.fork();
+  });
+}
+
+/** Serves as one of several workers. Ends with the supervising process, however that ended. */
+export async function serveAsWorker(config: Config): Promise<number> {
+  const waiting = new Map<number, (answer: Exposition) => void>();
+  let asked = 0;
+  let telemetry: Telemetry | undefined;
+  const untilStopped = new Promise<void>((resolve) => {
+    process.on('message', (message: ToWorker) => {
+      if ('stop' in message) resolve();
+      else if ('answer' in message) {
+        waiting.get(message.exposition)?.(message.answer);
+        waiting.delete(message.exposition);
+      } else {
+        const { snapshot } = message;
+        void telemetry?.snapshot().then((values) => tell({ snapshot, values }));
+      }
+    });
+    process.once('SIGTERM', () => resolve());
+  });
+  // A terminal sends its interrupt to every process; the supervising one tells when to stop.
+  process.on('SIGINT', () => undefined);
+  process.once('disconnect', () => process.exit(1));
+  try {
+    return await serveInThisProcess(config, {
+      onListening: (url) => tell({ listening: url }),
+      onTelemetry: (own) => (telemetry = own),
+      exposition: () =>
+        new Promise((resolve) => {
+          asked++;
+          waiting.set(asked, resolve);
+          tell({ exposition: asked });
+        }),
+      untilStopped,
+      logBase: { worker: cluster.worker?.id ?? 0 },
+    });
+  } finally {
+    process.removeAllListeners('disconnect');
+    process.disconnect();
+  }
+}
+
+/** The metrics of all workers that answer in time, added up. */
+async function collect(workers: readonly Worker[]): Promise<Exposition> {
+  const snapshots = await Promise.all(workers.map(snapshotOf));
+  return mergeSnapshots(snapshots.filter((snapshot) => snapshot !== undefined));
+}
+
+let nextSnapshot = 0;
+
+function snapshotOf(worker: Worker): Promise<Snapshot | undefined> {
+  const id = nextSnapshot++;
+  return new Promise((resolve) => {
+    const finish = (values: Snapshot | undefined): void => {
+      clearTimeout(timer);
+      worker.off('message', onMessage);
+      resolve(values);
+    };
+    const onMessage = (message: ToSupervisor): void => {
+      if ('values' in message && message.snapshot === id) finish(message.values);
+    };
+    const timer = setTimeout(() => finish(undefined), SNAPSHOT_TIMEOUT_MS);
+    worker.on('message', onMessage);
+    send(worker, { snapshot: id });
+  });
+}
+
+function send(worker: Worker, message: ToWorker): void {
+  if (worker.isConnected()) worker.send(message, () => undefined);
+}
+
+function tell(message: ToSupervisor): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+}

@@ -1,0 +1,144 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { ServedBroker } from '../helpers/served-broker.js';
+import { startSwtpm, swtpmAvailable, type Swtpm } from '../helpers/swtpm.js';
+import { onlyJson, portcullis, type Ran } from './harness.js';
+
+const POLICY = '{"allow":["serve"]}\n';
+
+let dir: string;
+let broker: ServedBroker;
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'portcullis-workload-'));
+  broker = await ServedBroker.start();
+  writeFileSync(join(dir, 'policy.json'), POLICY);
+});
+afterAll(async () => {
+  await broker.close();
+  rmSync(dir, { recursive: true });
+});
+
+/** An administrator's command. */
+function admin(line: string): Promise<Ran> {
+  return portcullis(['--token-file', join(broker.dataDir, 'admin.token'), '--url', broker.url, ...line.split(' ')], {
+    cwd: dir,
+  });
+}
+
+/** A workload's command: no token. */
+function workload(line: string): Promise<Ran> {
+  return portcullis(['workload', ...line.split(' ')], { cwd: dir, env: { PORTCULLIS_URL: broker.url } });
+}
+
+async function done(ran: Promise<Ran>): Promise<Ran> {
+  const result = await ran;
+  expect(result).toMatchObject({ code: 0 });
+  return result;
+}
+
+async function deploy(
+  name: string,
+  trust: string,
+  pcrs: Readonly<Record<string, string>>,
+  policyPcr = 8,
+): Promise<void> {
+  const platform = { pcrs: Object.fromEntries(Object.entries(pcrs).map(([pcr, value]) => [pcr, [value]])) };
+  const document = {
+    apiVersion: 'portcullis/v1',
+    kind: 'Deployment',
+    metadata: { name },
+    measurement: { pcr: policyPcr },
+    policies: [{ file: 'policy.json' }],
+    platform,
+    attesters: { trust: [trust] },
+  };
+  writeFileSync(join(dir, `${name}.json`), JSON.stringify(document));
+  await done(admin(`deployment apply ${name}.json`));
+}
+
+describe('workload release with the simulator', () => {
+  beforeAll(async () => {
+    await deploy('simulated', 'simulator', { '4': 'aa'.repeat(32), '7': 'bb'.repeat(32) });
+    await done(admin('key create weights --deployment simulated'));
+  });
+
+  test('prints the key alone on stdout', async () => {
+    const { stdout, stderr } = await done(workload('release --deployment simulated --key weights'));
+    const jwk = onlyJson(stdout);
+    expect(jwk).toMatchObject({ kty: 'oct', kid: expect.stringMatching(/^weights\/[0-9a-f]{32}$/) });
+    expect(Buffer.from(jwk['k'] as string, 'base64url')).toHaveLength(32);
+    expect(stderr).not.toContain(jwk['k']);
+  });
+
+  test.each(['P-256', 'P-384', 'X25519', 'RSA'])('opens what is encrypted to a key of kind %s', async (kind) => {
+    const { stdout } = await done(workload(`release --deployment simulated --key weights --recipient ${kind} --json`));
+    expect(onlyJson(stdout)).toMatchObject({ ok: true, key: { name: 'weights', kty: 'oct' }, jwk: { kty: 'oct' } });
+  });
+
+  test('--out writes it to a file of the owner alone, over a former one, and stdout has no key', async () => {
+    writeFileSync(join(dir, 'weights.jwk'), 'former', { mode: 0o644 });
+    const { stdout } = await done(workload('release --deployment simulated --key weights --out weights.jwk --json'));
+    const { k } = JSON.parse(readFileSync(join(dir, 'weights.jwk'), 'utf8')) as { k: string };
+    expect(statSync(join(dir, 'weights.jwk')).mode & 0o777).toBe(0o600);
+    expect(stdout).not.toContain(k);
+    expect(onlyJson(stdout)).toMatchObject({ ok: true, file: 'weights.jwk' });
+  });
+
+  test('a denial leaves no file, and names the condition with what was expected and found', async () => {
+    await done(admin('key freeze weights'));
+    const { code, stdout, stderr } = await workload('release --deployment simulated --key weights --out none.jwk');
+    expect(code).toBe(1);
+    expect(stderr).toContain('key.frozen');
+    expect(stdout).toMatch(/\nkey\.frozen +equals +false +true\n/);
+    expect(() => statSync(join(dir, 'none.jwk'))).toThrow('ENOENT');
+    await done(admin('key unfreeze weights'));
+  });
+
+  test('an --out that cannot be written is wrong usage, before anything is drawn', async () => {
+    const before = await admin('entries --type release --json');
+    expect(await workload('release --deployment simulated --key weights --out none/weights.jwk')).toMatchObject({
+      code: 2,
+    });
+    expect(await admin('entries --type release --json')).toEqual(before);
+  });
+});
+
+(swtpmAvailable() ? describe : describe.skip)('a machine with a TPM', () => {
+  let tpm: Swtpm;
+  beforeAll(async () => {
+    tpm = await startSwtpm();
+  });
+  afterAll(() => tpm.close());
+
+  test('is pinned, draws the key, and is refused once it is revoked', async () => {
+    const ak = onlyJson((await done(workload(`ak --tpm ${tpm.tcti} --out ak.pub --json`))).stdout);
+    expect(ak).toMatchObject({ created: true, file: 'ak.pub' });
+    const zeros = '00'.repeat(32);
+    await deploy('on-tpm', 'pinned', { '4': zeros, '7': zeros }, 12);
+    await done(admin('key create sealed --deployment on-tpm'));
+    const release = `release --deployment on-tpm --key sealed --tpm ${tpm.tcti} --json`;
+
+    expect(onlyJson((await workload(release)).stdout)).toMatchObject({ reason: 'ak.untrusted' });
+    await done(admin('attester trust ak.pub --deployment on-tpm --name node-1'));
+    const unmeasured = await workload(release);
+    expect(onlyJson(unmeasured.stdout)).toMatchObject({ reason: 'policy.hash', decision: { met: false } });
+
+    const { sha256 } = onlyJson(
+      (await done(portcullis(['policy', 'hash', 'policy.json', '--json'], { cwd: dir }))).stdout,
+    );
+    await tpm.run('tpm2_pcrextend', `12:sha256=${sha256 as string}`);
+    expect(onlyJson((await done(workload(release))).stdout)).toMatchObject({ ok: true, jwk: { kty: 'oct' } });
+
+    expect((await done(admin('attester show node-1'))).stdout).toContain(ak['ak_name']);
+    await done(admin('attester revoke node-1'));
+    expect(onlyJson((await workload(release)).stdout)).toMatchObject({ reason: 'ak.revoked' });
+  });
+
+  test('without a TPM there is no evidence: exit 1', async () => {
+    const { code, stdout } = await workload('ak --tpm swtpm:host=127.0.0.1,port=9 --json');
+    expect(code).toBe(1);
+    expect(onlyJson(stdout)).toMatchObject({ ok: false, reason: 'attester' });
+  });
+});
