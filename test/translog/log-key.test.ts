@@ -12,7 +12,7 @@ describe('the log key', () => {
       d: seed.toString('base64url'),
       x: logPublicKey(seed).toString('base64url'),
     };
-    expect(createPublicKey(createPrivateKey({ key: jwk, format: 'jwk' })).export({ format: 'jwk' })['x']).toBe(jwk.x);
+    expect(createPublicKey(createPrivateKey({ key: jwk, format: 'jwk' })).export({ format: 'jwk' }).x).toBe(jwk.x);
   });
 
   test('is written as name, key id and key, and the id is the hash of both', () => {
