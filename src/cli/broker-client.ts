@@ -2,6 +2,7 @@ import { Agent, request } from 'undici';
 import { MalformedError } from '../bytes/malformed-error.js';
 import { parseJson } from '../bytes/json.js';
 import type { Decision } from '../policy/decision.js';
+import type { Finding } from '../reason/reason.js';
 import type { ListView } from '../release/views.js';
 import { errorCode } from './error-code.js';
 import { UnreachableError, type Refusal } from './outcome.js';
@@ -23,6 +24,8 @@ export interface BrokerAddress {
   readonly url: URL;
   /** PEM text of the certificates to trust. */
   readonly ca?: string;
+  /** PEM texts of what to show to a broker that asks for a certificate. */
+  readonly clientCertificate?: { readonly certificate: string; readonly privateKey: string };
 }
 
 /** Which part of a list is wanted. */
@@ -51,8 +54,13 @@ export class BrokerClient {
   constructor(address: BrokerAddress, token: string | undefined) {
     this.#base = address.url;
     this.#token = token;
+    const { ca, clientCertificate: shown } = address;
     this.#agent = new Agent({
-      connect: { timeout: CONNECT_TIMEOUT_MS, ...(address.ca === undefined ? {} : { ca: address.ca }) },
+      connect: {
+        timeout: CONNECT_TIMEOUT_MS,
+        ...(ca === undefined ? {} : { ca }),
+        ...(shown === undefined ? {} : { cert: shown.certificate, key: shown.privateKey }),
+      },
       headersTimeout: ANSWER_TIMEOUT_MS,
       bodyTimeout: ANSWER_TIMEOUT_MS,
       maxResponseSize: MAX_ANSWER_BYTES,
@@ -139,13 +147,14 @@ function refusalOf(reply: RawReply, problem: Readonly<Record<string, unknown>> |
   if (problem === undefined || typeof reason !== 'string') {
     return notPortcullis(base, `status ${String(reply.status)} and no reason`);
   }
-  const { detail, title, decision, request_id: requestId } = problem;
+  const { detail, title, decision, findings, request_id: requestId } = problem;
   return {
     ok: false,
     reason,
     detail: typeof detail === 'string' ? detail : typeof title === 'string' ? title : `status ${String(reply.status)}`,
     status: reply.status,
     ...(typeof decision === 'object' && decision !== null ? { decision: decision as Decision } : {}),
+    ...(Array.isArray(findings) ? { findings: findings as readonly Finding[] } : {}),
     ...(typeof requestId === 'string' ? { request_id: requestId } : {}),
   };
 }

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { reject, type ReasonCode, type Result } from '../reason/reason.js';
 import type { ListView } from '../release/views.js';
 import type { BrokerAddress, BrokerClient, ListRange, Method, Query, Reply } from './broker-client.js';
@@ -9,7 +9,7 @@ import type { CliParts } from './parts.js';
 import { readInput, readSmallInput } from './read-input.js';
 
 const MAX_TOKEN_BYTES = 4 * 1024;
-const MAX_CA_BYTES = 1024 * 1024;
+const MAX_PEM_BYTES = 1024 * 1024;
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 /** One run of one command: what it may touch, and the global options it was given. */
@@ -36,13 +36,35 @@ export class CliContext {
     return { ok: true, value: bytes };
   }
 
-  /** The broker that --url and --ca name. Throws UsageError. */
+  /** The broker that --url names, and how to speak TLS with it. Throws UsageError. */
   async address(): Promise<BrokerAddress> {
     const url = parseUrl(this.#globals.url ?? nonEmpty(this.io.env['PORTCULLIS_URL']) ?? DEFAULT_URL);
-    const ca = this.#globals.ca ?? nonEmpty(this.io.env['PORTCULLIS_CA']);
-    if (ca === undefined || (url.protocol !== 'https:' && this.#globals.ca === undefined)) return { url };
-    if (url.protocol !== 'https:') throw new UsageError(`--ca needs an https:// URL, and the broker is at ${url.href}`);
-    return { url, ca: await this.#readCa(ca) };
+    const { ca, clientCert, clientKey } = this.#globals;
+    if (url.protocol !== 'https:') {
+      const given = Object.entries({ '--ca': ca, '--client-cert': clientCert, '--client-key': clientKey });
+      const [option] = given.find(([, file]) => file !== undefined) ?? [];
+      if (option === undefined) return { url };
+      throw new UsageError(`${option} needs an https:// URL, and the broker is at ${url.href}`);
+    }
+    const { env } = this.io;
+    const trusted = ca ?? nonEmpty(env['PORTCULLIS_CA']);
+    const certificate = clientCert ?? nonEmpty(env['PORTCULLIS_CLIENT_CERT']);
+    const privateKey = clientKey ?? nonEmpty(env['PORTCULLIS_CLIENT_KEY']);
+    if ((certificate === undefined) !== (privateKey === undefined)) {
+      throw new UsageError('--client-cert and --client-key go together; give both');
+    }
+    return {
+      url,
+      ...(trusted === undefined ? {} : { ca: await this.#readCertificates('--ca', trusted) }),
+      ...(certificate === undefined || privateKey === undefined
+        ? {}
+        : {
+            clientCertificate: {
+              certificate: await this.#readCertificates('--client-cert', certificate),
+              privateKey: await this.#readPrivateKey(privateKey),
+            },
+          }),
+    };
   }
 
   /** The client of the broker, made at first use; `close` ends it. */
@@ -83,12 +105,22 @@ export class CliContext {
     return checkToken((await readSmallInput(this.io, file, MAX_TOKEN_BYTES)).toString('utf8'), 'the token file');
   }
 
-  async #readCa(name: string): Promise<string> {
-    const pem = (await readSmallInput(this.io, name, MAX_CA_BYTES)).toString('utf8');
+  async #readCertificates(option: string, name: string): Promise<string> {
+    const pem = (await readSmallInput(this.io, name, MAX_PEM_BYTES)).toString('utf8');
     try {
       new X509Certificate(pem);
     } catch {
-      throw new UsageError(`--ca ${name} holds no PEM certificate`);
+      throw new UsageError(`${option} ${name} holds no PEM certificate`);
+    }
+    return pem;
+  }
+
+  async #readPrivateKey(name: string): Promise<string> {
+    const pem = (await readSmallInput(this.io, name, MAX_PEM_BYTES)).toString('utf8');
+    try {
+      createPrivateKey(pem);
+    } catch {
+      throw new UsageError(`--client-key ${name} holds no PEM private key without a passphrase`);
     }
     return pem;
   }

@@ -8,6 +8,8 @@ export interface GlobalOptions {
   readonly url?: string;
   readonly tokenFile?: string;
   readonly ca?: string;
+  readonly clientCert?: string;
+  readonly clientKey?: string;
   readonly json: boolean;
 }
 
@@ -20,22 +22,27 @@ export function addGlobalOptions(command: Command): void {
       'file that holds the admin token, - for stdin (PORTCULLIS_TOKEN_FILE; or PORTCULLIS_TOKEN holds the token)',
     ),
     new Option('--ca <file>', 'PEM certificates to trust for https instead of those of the system (PORTCULLIS_CA)'),
+    new Option(
+      '--client-cert <file>',
+      'PEM certificate to show to a broker that asks for one (PORTCULLIS_CLIENT_CERT)',
+    ),
+    new Option('--client-key <file>', 'PEM private key of --client-cert (PORTCULLIS_CLIENT_KEY)'),
     new Option('--json', 'print one JSON document on stdout and nothing else there'),
   ];
   for (const option of options) command.addOption(option.helpGroup(HEADING));
   for (const child of command.commands) addGlobalOptions(child);
 }
 
+const VALUED = ['url', 'tokenFile', 'ca', 'clientCert', 'clientKey'] as const;
+
 /** The global options as given: of two, the one nearest to the end of the line counts. */
 export function globalOptionsOf(leaf: Command): GlobalOptions {
-  const found: { url?: string; tokenFile?: string; ca?: string; json?: true } = {};
+  const files: Partial<Record<(typeof VALUED)[number], string>> = {};
+  let json = false;
   for (let command: Command | null = leaf; command !== null; command = command.parent) {
-    const { url, tokenFile, ca, json } = command.opts<typeof found>();
-    if (url !== undefined) found.url ??= url;
-    if (tokenFile !== undefined) found.tokenFile ??= tokenFile;
-    if (ca !== undefined) found.ca ??= ca;
-    if (json === true) found.json = true;
+    const given = command.opts<typeof files & { json?: true }>();
+    for (const name of VALUED) if (given[name] !== undefined) files[name] ??= given[name];
+    json ||= given.json === true;
   }
-  const { json, ...rest } = found;
-  return { ...rest, json: json === true };
+  return { ...files, json };
 }

@@ -32,7 +32,7 @@ export async function drawKey(
 ): Promise<Drawn<ReleasedKey & { readonly attester: string }>> {
   const { deployment, key, version, recipient } = wish;
   return refusing(async () => {
-    const transport = httpTransport({ url: address.url.href, ...(address.ca === undefined ? {} : { ca: address.ca }) });
+    const transport = httpTransport({ ...address, url: address.url.href });
     try {
       const attester = await attesterFor(wish, transport);
       const client = new ReleaseClient({ attester, transport });
