@@ -11,6 +11,8 @@ function sink(stream: NodeJS.WriteStream): Sink {
   return { write: (text) => void stream.write(text), isTerminal: stream.isTTY };
 }
 
+// Whatever this program writes is its user's alone, unless a file says otherwise.
+process.umask(0o077);
 process.exitCode = await run(process.argv.slice(2), {
   stdout: sink(process.stdout),
   stderr: sink(process.stderr),

@@ -49,7 +49,9 @@ export const UNSUPPORTED: Readonly<Record<string, string>> = {
 
 /** Variables of the command that are not settings of the broker. */
 export const COMMAND_VARIABLES: ReadonlySet<string> = new Set(
-  ['URL', 'TOKEN', 'TOKEN_FILE', 'CA', 'CLIENT_CERT', 'CLIENT_KEY', 'CONFIG', 'WORKERS', 'DEBUG'].map((name) => `PORTCULLIS_${name}`),
+  ['URL', 'TOKEN', 'TOKEN_FILE', 'CA', 'CLIENT_CERT', 'CLIENT_KEY', 'CONFIG', 'WORKERS', 'DEBUG'].map(
+    (name) => `PORTCULLIS_${name}`,
+  ),
 );
 
 /** The environment variable of a setting: `limits.body` is PORTCULLIS_LIMITS_BODY. */

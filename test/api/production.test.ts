@@ -44,11 +44,15 @@ describe('the production profile', () => {
     ['an uninitialised directory', ['--data-dir', 'EMPTY'], 'portcullis init'],
     ['TLS-less listening beyond loopback', ['--data-dir', 'DATA', '--listen', '0.0.0.0:0'], 'tls.cert'],
     ['another profile than init fixed', ['--data-dir', 'DATA', '--profile', 'development'], 'production profile'],
-  ])('refuses %s as wrong usage, and says what to do', async (_, args, advice) => {
+    ['a TLS file that is not there', ['--data-dir', 'DATA', '--tls-cert', 'no.pem', '--tls-key', 'no.key'], 'no.pem'],
+  ])('refuses %s as wrong usage, whatever the number of workers, and says what to do', async (_, args, advice) => {
     const at = args.map((arg) => arg.replace('EMPTY', file('empty')).replace('DATA', dataDir));
-    const { code, stderr, stdout } = await portcullis(['serve', '--workers', '1', ...at]);
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toContain(advice);
+    for (const workers of ['1', '2']) {
+      const { code, stderr, stdout } = await portcullis(['serve', '--workers', workers, ...at]);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+      expect(stderr).toContain(advice);
+      expect(stderr.match(/portcullis:/g)).toHaveLength(1);
+    }
   });
 
   test('refuses a development data directory', async () => {

@@ -50,11 +50,9 @@ function addTrust(attester: Command, act: Act): void {
         const spki = SPKI_HASH.test(what) && !existsSync(pathOf(context.io, what));
         const subject = spki ? { spki_sha256: what.toLowerCase() } : await publicArea(context, what);
         if ('ok' in subject) return subject;
-        const reply = await context.call<AttesterView>('POST', '/v1/attesters', { ...options, ...subject });
-        return shown(reply, (view) => [
-          `Deployment ${options.deployment} trusts attester ${view.name}.`,
-          ...describe(view),
-        ]);
+        const { deployment, name } = options;
+        const reply = await context.call<AttesterView>('POST', '/v1/attesters', { deployment, name, ...subject });
+        return shown(reply, (view) => [`Deployment ${deployment} trusts attester ${view.name}.`, ...describe(view)]);
       }),
     );
 }

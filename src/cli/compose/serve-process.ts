@@ -78,7 +78,8 @@ export async function serveInThisProcess(config: Config, options: ProcessOptions
   }
 }
 
-function readTls({ tls, challengeClientCa }: Config): TlsFiles | undefined {
+/** The PEM files that the configuration names, read. Throws UsageError for one that cannot be read. */
+export function readTls({ tls, challengeClientCa }: Config): TlsFiles | undefined {
   if (tls === undefined) return undefined;
   const clientCa = tls.clientCa === undefined ? {} : { clientCa: readPem(tls.clientCa) };
   const challenge = challengeClientCa === undefined ? {} : { challengeClientCa: readPem(challengeClientCa) };

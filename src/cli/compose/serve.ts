@@ -4,9 +4,10 @@ import type { Config } from '../../config/config.js';
 import { UsageError } from '../outcome.js';
 import { dataDir, isEmpty } from './data-dir.js';
 import { initialise, writePrivateFile } from './init.js';
-import { ProfileError } from './open-broker.js';
+import { refuseExposure } from './exposure.js';
+import { openBroker, ProfileError } from './open-broker.js';
 import type { ServeOptions } from './ports.js';
-import { serveInThisProcess } from './serve-process.js';
+import { readTls, serveInThisProcess } from './serve-process.js';
 import { serveAsWorker, superviseWorkers } from './workers.js';
 
 /**
@@ -19,11 +20,26 @@ export async function serve({ config, workers, onListening }: ServeOptions): Pro
   await prepareDataDir(config);
   try {
     if (workers === 1) return await serveInThisProcess(config, { onListening });
+    await assertServable(config);
     return await superviseWorkers(workers, onListening);
   } catch (error) {
     if (error instanceof ProfileError) throw new UsageError(error.message);
     throw error;
   }
+}
+
+/** What would end every worker ends here, once: before they are started, the directory is opened as they will open it. */
+async function assertServable(config: Config): Promise<void> {
+  const observer = { challenged: ignore, released: ignore, denied: ignore, committed: ignore };
+  const { dataDir: path, profile, limits, explain } = config;
+  const open = await openBroker({ dataDir: path, profile, challengeTtlMs: limits.challengeTtlMs, explain, observer });
+  await open.close();
+  refuseExposure(config, open.profile);
+  readTls(config);
+}
+
+function ignore(): void {
+  // Nobody watches a rehearsal.
 }
 
 async function prepareDataDir(config: Config): Promise<void> {
