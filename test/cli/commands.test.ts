@@ -359,8 +359,10 @@ describe('each command makes its one call and shows the answer', () => {
       expect(people.stdout + people.stderr).not.toContain('SECRET');
 
       broker.answer({ status, body: answer }, { status: 200, body: { items: [] } });
-      const json = await run(`${line} --json`);
+      // Global options after the command are the command's own business, and go nowhere.
+      const json = await run(`${line} --json --url ${broker.url}`);
       expect(json.code).toBe(0);
+      expect(broker.received[0]!.body).toEqual(body);
       expect(typeof onlyJson(json.stdout)).toBe('object');
     },
   );
