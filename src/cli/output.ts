@@ -19,6 +19,15 @@ const EXIT_REFUSED = 1;
 const EXIT_USAGE = 2;
 const EXIT_UNREACHABLE = 3;
 
+/** Faults whose message says what to do; where in the program they arose helps nobody. */
+const EXPLAINED_FAULTS: ReadonlySet<string> = new Set([
+  'DataDirError',
+  'KekError',
+  'StoreUnavailableError',
+  'StoreIntegrityError',
+  'ListenError',
+]);
+
 export type Colours = ReturnType<typeof pc.createColors>;
 
 /** Colours for a sink: on a terminal only, and not where NO_COLOR is set (no-color.org) or the terminal is dumb. */
@@ -58,7 +67,8 @@ export async function printFailure(io: CliIo, json: boolean, error: unknown, hel
   if (error instanceof UnreachableError) return printProblem(io, json, 'unreachable', error.message, EXIT_UNREACHABLE);
   if ((io.env['PORTCULLIS_DEBUG'] ?? '') !== '' && error instanceof Error) io.stderr.write(`${error.stack ?? ''}\n`);
   const what = error instanceof Error ? error.message : String(error);
-  return printProblem(io, json, 'internal', `${what}; PORTCULLIS_DEBUG=1 shows where`, EXIT_REFUSED);
+  const known = error instanceof Error && EXPLAINED_FAULTS.has(error.name);
+  return printProblem(io, json, 'internal', known ? what : `${what}; PORTCULLIS_DEBUG=1 shows where`, EXIT_REFUSED);
 }
 
 /** Text from outside for a terminal: no control characters, so that no name can move the cursor or change colours. */

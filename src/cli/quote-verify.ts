@@ -58,14 +58,12 @@ export function verifyQuoteOffline(input: QuoteVerifyInput): Result<ClaimTree> {
 }
 
 function conditionsOf({ pcrConditions, policy }: QuoteVerifyInput): readonly Condition[] {
-  const conditions: Condition[] = pcrConditions.map(({ bank, index, value }) => {
+  const named = pcrConditions.map(({ bank, index, value }): Condition => {
     return { bank, index, value: value.toLowerCase(), reason: 'policy.pcr' };
   });
-  if (policy !== undefined) {
-    const value = expectedPolicyPcr('sha256', toHex(sha256(policy.content)));
-    conditions.push({ bank: 'sha256', index: policy.pcr, value, reason: 'policy.hash' });
-  }
-  return conditions;
+  if (policy === undefined) return named;
+  const value = expectedPolicyPcr('sha256', toHex(sha256(policy.content)));
+  return [{ bank: 'sha256', index: policy.pcr, value, reason: 'policy.hash' }, ...named];
 }
 
 function neededPcrs(conditions: readonly Condition[]): PcrsByBank {

@@ -11,8 +11,10 @@ export interface KekProvider {
   wrap(plaintext: Uint8Array, associatedData: Uint8Array): Promise<{ readonly kek: string; readonly wrapped: Buffer }>;
   /** Unwraps under the named KEK. Throws KekError. */
   unwrap(kek: string, wrapped: Uint8Array, associatedData: Uint8Array): Promise<Buffer>;
-  /** Makes a new KEK and makes it the active one; the former ones keep unwrapping. Returns the new id. */
-  rotate(): Promise<string>;
+  /** Whether the KEK exists now, whatever this process remembers: asked before what it wraps is stored for good. */
+  holds(kek: string): Promise<boolean>;
+  /** Makes a new KEK and makes it the active one; the former ones keep unwrapping. Returns both ids, as no other process can have changed them meanwhile. */
+  rotate(): Promise<{ readonly kek: string; readonly replaced: string }>;
   /** Destroys every KEK but the active one and those named. */
   retire(keep: readonly string[]): Promise<void>;
 }

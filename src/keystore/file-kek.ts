@@ -88,8 +88,18 @@ class FileKekProvider implements KekProvider {
     }
   }
 
-  rotate(): Promise<string> {
-    return this.#change((document) => withFreshKek(document));
+  async holds(kek: string): Promise<boolean> {
+    await this.#refresh();
+    return this.#document.keks.has(kek);
+  }
+
+  async rotate(): Promise<{ readonly kek: string; readonly replaced: string }> {
+    let replaced = '';
+    const kek = await this.#change((document) => {
+      replaced = document.active;
+      return withFreshKek(document);
+    });
+    return { kek, replaced };
   }
 
   async retire(keep: readonly string[]): Promise<void> {

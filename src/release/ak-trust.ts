@@ -28,7 +28,7 @@ export function akTrust(
     }
     return reject(
       'ak.untrusted',
-      `nothing that the deployment trusts (${trust.join(', ')}) vouches for the AK with Name ${ak.name}; an administrator can pin it with: portcullis attester trust`,
+      `nothing that the deployment trusts vouches for the AK with Name ${ak.name}; an administrator can pin it with: portcullis attester trust`,
     );
   };
 }

@@ -1,6 +1,8 @@
 import { canonicalJson, type Json } from '../bytes/canonical-json.js';
 import type { ParsedDeployment } from '../policy/deployment-document.js';
 import type { DeploymentRecord, PolicyLink, PolicyRecord } from './records.js';
+import { accept, type Result } from '../reason/reason.js';
+import { mergePolicy } from './policy-record.js';
 import { presentLink } from './present.js';
 import { deploymentDocument } from '../policy/render-deployment.js';
 import type { StoreView } from './store.js';
@@ -18,12 +20,12 @@ export interface ApplicationPlan {
   readonly changes: readonly ChangeView[];
 }
 
-/** Compares a document with what is stored. */
+/** Compares a document with what is stored. resource.state where it names a policy by hashes that cannot be true. */
 export async function planApplication(
   view: StoreView,
   parsed: ParsedDeployment,
   nowMs: number,
-): Promise<ApplicationPlan> {
+): Promise<Result<ApplicationPlan>> {
   const { deployment } = parsed;
   const stored = await view.deployments.get(deployment.name);
   const linksBefore = stored === undefined ? [] : await view.policyLinks.of(deployment.name);
@@ -42,16 +44,16 @@ export async function planApplication(
     };
     if (before === undefined || !sameLink(before, link)) addedLinks.push(link);
     links.push(link);
-    const known = await view.policies.get(accepted.sha256);
-    if (known === undefined || (known.content === undefined && content !== undefined)) {
-      const { sha256, sha384 } = accepted;
-      newPolicies.push({
-        sha256,
-        ...(sha384 === undefined ? {} : { sha384 }),
-        ...(content === undefined ? {} : { content }),
-        createdAtMs: known?.createdAtMs ?? nowMs,
-      });
-    }
+    const { sha256, sha384 } = accepted;
+    const known = await view.policies.get(sha256);
+    const record = mergePolicy(known, {
+      sha256,
+      ...(sha384 === undefined ? {} : { sha384 }),
+      ...(content === undefined ? {} : { content }),
+      createdAtMs: nowMs,
+    });
+    if (!record.ok) return record;
+    if (record.value !== known) newPolicies.push(record.value);
   }
   const removedLinks = linksBefore.filter((before) => !links.some((link) => link.sha256 === before.sha256));
   const changes = [
@@ -69,7 +71,16 @@ export async function planApplication(
     ),
     ...removedLinks.map((link) => linkChange(link, undefined, nowMs)),
   ];
-  return { created: stored === undefined, record, links, addedLinks, removedLinks, newPolicies, changes };
+  const shown = changes.length === 0 && stored !== undefined ? stored : record;
+  return accept({
+    created: stored === undefined,
+    record: shown,
+    links,
+    addedLinks,
+    removedLinks,
+    newPolicies,
+    changes,
+  });
 }
 
 function sameLink(a: PolicyLink, b: PolicyLink): boolean {

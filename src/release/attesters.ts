@@ -12,7 +12,7 @@ import type { AttesterRecord } from './records.js';
 import { type StoreChange, StoreIntegrityError, type StoreView } from './store.js';
 import type { AttesterView, ListView } from './views.js';
 
-const SPKI_HASH = /^[0-9a-f]{64}$/;
+const SPKI_HASH = /^[0-9a-f]{64}$/i;
 /** nameAlg and its digest: SHA-256, SHA-384 or SHA-512. */
 const AK_NAME = /^000[bcd](?:[0-9a-f]{2}){32,64}$/i;
 
@@ -26,6 +26,12 @@ export async function trustAttester(
   by: Principal,
   request: TrustAttester,
 ): Promise<Result<AttesterView>> {
+  if (request.name !== undefined && (SPKI_HASH.test(request.name) || AK_NAME.test(request.name))) {
+    return reject(
+      'request.malformed',
+      'name: looks like a hash or an AK Name, by which another attester could be meant',
+    );
+  }
   const presented = request.public === undefined ? undefined : parsePublic(request.public);
   if (presented?.ok === false) return presented;
   const ak = presented?.value;
@@ -95,7 +101,7 @@ export async function revokeAttester(
 ): Promise<Result<AttesterView | { readonly ak_spki_sha256: string; readonly state: 'revoked' }>> {
   return context.store.change(async (change) => {
     const record = await findAttester(change, id);
-    const spki = record?.spkiSha256 ?? (SPKI_HASH.test(id.toLowerCase()) ? id.toLowerCase() : undefined);
+    const spki = record?.spkiSha256 ?? (SPKI_HASH.test(id) ? id.toLowerCase() : undefined);
     if (spki === undefined) return noSuchAttester();
     await change.append('attester.revoked', { actor: by.tokenId, ak_spki_sha256: spki, ak_name: record?.akName });
     await change.revocations.add(spki);
@@ -140,7 +146,7 @@ async function findConflict(
     );
   }
   if (known !== undefined && (request.name ?? known.name) !== known.name) {
-    return reject('resource.exists', `this AK is known already as ${known.name}`);
+    return reject('resource.exists', `this AK is known already as ${known.name}; leave --name out, or give that name`);
   }
   const namesake = known === undefined ? await findAttester(change, record.name) : undefined;
   return namesake === undefined

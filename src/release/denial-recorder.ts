@@ -1,3 +1,5 @@
+import { toHex } from '../bytes/hex.js';
+import { sha256 } from '../crypto/digest.js';
 import type { Json } from '../bytes/canonical-json.js';
 import type { ReasonCode } from '../reason/reason.js';
 import type { Denial } from './broker.js';
@@ -54,7 +56,11 @@ export class DenialRecorder {
   /** Records the denial with its whole decision, or counts it. Does not wait. */
   record(denial: Denial, context: DenialContext): void {
     const { akSpkiSha256 } = context;
-    if (akSpkiSha256 === undefined || ANONYMOUS.has(denial.reason) || !this.#take(akSpkiSha256)) {
+    if (
+      akSpkiSha256 === undefined ||
+      ANONYMOUS.has(denial.reason) ||
+      !this.#take(bucketOf(akSpkiSha256, denial.reason))
+    ) {
       this.#count(denial.reason);
       return;
     }
@@ -67,7 +73,10 @@ export class DenialRecorder {
       ak_spki_sha256: akSpkiSha256,
     };
     const detail = denial.decision === undefined ? undefined : JSON.stringify(denial.decision);
-    this.#store.appendRecord('denial', body, detail).catch(() => this.#count(denial.reason));
+    const hash = detail === undefined ? undefined : toHex(sha256(Buffer.from(detail, 'utf8')));
+    this.#store
+      .appendRecord('denial', { ...body, decision_sha256: hash }, detail)
+      .catch(() => this.#count(denial.reason));
   }
 
   /** Writes what was only counted as one entry; called once a minute. Counts that cannot be written are kept for the next time. */
@@ -87,17 +96,22 @@ export class DenialRecorder {
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
   }
 
-  #take(attester: string): boolean {
+  #take(bucket: string): boolean {
     const nowMs = this.#clock();
-    const known = this.#buckets.get(attester) ?? { tokens: BUCKET_SIZE, atMs: nowMs };
+    const known = this.#buckets.get(bucket) ?? { tokens: BUCKET_SIZE, atMs: nowMs };
     const refilled = Math.max(0, nowMs - known.atMs) / REFILL_MS;
     const tokens = Math.min(BUCKET_SIZE, known.tokens + refilled);
-    this.#buckets.delete(attester);
+    this.#buckets.delete(bucket);
     if (this.#buckets.size >= MAX_BUCKETS) {
       const oldest = this.#buckets.keys().next();
       if (oldest.done !== true) this.#buckets.delete(oldest.value);
     }
-    this.#buckets.set(attester, { tokens: tokens >= 1 ? tokens - 1 : tokens, atMs: nowMs });
+    this.#buckets.set(bucket, { tokens: tokens >= 1 ? tokens - 1 : tokens, atMs: nowMs });
     return tokens >= 1;
   }
+}
+
+/** Anyone who once saw a quote of an AK can present it, bound to something else: that must not use up the AK's own bucket. */
+function bucketOf(attester: string, reason: ReasonCode): string {
+  return reason === 'quote.binding' ? `${attester}/binding` : attester;
 }

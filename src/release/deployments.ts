@@ -10,6 +10,7 @@ import { type ApplicationPlan, planApplication } from './apply-plan.js';
 import type { ApplyOptions, PageRequest, Principal } from './broker.js';
 import type { BrokerContext } from './context.js';
 import { listOf, pageOf } from './paging.js';
+import { registrationEntry } from './policy-record.js';
 import { presentDeployment } from './present.js';
 import type { DeploymentRecord } from './records.js';
 import type { StoreChange, StoreView } from './store.js';
@@ -46,14 +47,16 @@ export async function applyDeployment(
     plan: await planApplication(view, parsed.value, context.clock()),
     frozen: await view.freezes.has(freezeId(name)),
   }));
-  if (createOnly && !foreseen.plan.created) return exists;
-  if (dryRun || foreseen.plan.changes.length === 0) return answer(foreseen.plan, foreseen.frozen);
+  if (!foreseen.plan.ok) return foreseen.plan;
+  if (createOnly && !foreseen.plan.value.created) return exists;
+  if (dryRun || foreseen.plan.value.changes.length === 0) return answer(foreseen.plan.value, foreseen.frozen);
 
   return context.store.change(async (change) => {
     const plan = await planApplication(change, parsed.value, context.clock());
-    if (createOnly && !plan.created) return exists;
-    await carryOut(change, by, plan);
-    return answer(plan, await change.freezes.has(freezeId(name)));
+    if (!plan.ok) return plan;
+    if (createOnly && !plan.value.created) return exists;
+    await carryOut(change, by, plan.value);
+    return answer(plan.value, await change.freezes.has(freezeId(name)));
   });
 }
 
@@ -61,12 +64,18 @@ async function carryOut(change: StoreChange, by: Principal, plan: ApplicationPla
   const { deployment } = plan.record;
   const documentSha256 = toHex(sha256(canonicalJson(deploymentDocument(deployment))));
   const actor = by.tokenId;
-  const entry = { actor, deployment: deployment.name, document_sha256: documentSha256, created: plan.created };
-  await change.append('deployment.applied', entry, JSON.stringify(plan.changes));
+  const detail = JSON.stringify(plan.changes);
+  const changesSha256 = toHex(sha256(Buffer.from(detail, 'utf8')));
+  const hashes = { document_sha256: documentSha256, changes_sha256: changesSha256 };
+  await change.append(
+    'deployment.applied',
+    { actor, deployment: deployment.name, created: plan.created, ...hashes },
+    detail,
+  );
   await change.deployments.put(plan.record);
   for (const policy of plan.newPolicies) await change.policies.put(policy);
   for (const link of plan.addedLinks) {
-    await change.append('policy.registered', { actor, deployment: deployment.name, policy_sha256: link.sha256 });
+    await change.append('policy.registered', registrationEntry(by, link));
     await change.policyLinks.put(link);
   }
   for (const link of plan.removedLinks) {

@@ -5,9 +5,12 @@ import { pageOf } from './paging.js';
 import { presentEntry } from './present.js';
 import type { EntryView, ListView } from './views.js';
 
+/** An entry can carry the diff of a large document: a page is bounded by what it holds, too. */
+const MAX_PAGE_CHARACTERS = 4 * 1024 * 1024;
+
 const INDEX = /^(?:0|[1-9][0-9]{0,14})$/;
 
-/** Log entries, newest first; the cursor is the index of the last one shown. */
+/** Log entries, newest first; the cursor is the index of the last one shown. A page may hold fewer than were asked for. */
 export async function listEntries(
   context: BrokerContext,
   request: PageRequest & { readonly type?: string; readonly deployment?: string },
@@ -22,6 +25,7 @@ export async function listEntries(
   const entries = await context.store.read((view) =>
     view.entries({
       limit: page.value.limit,
+      maxCharacters: MAX_PAGE_CHARACTERS,
       ...(type === undefined ? {} : { type }),
       ...(deployment === undefined ? {} : { deployment }),
       ...(cursor === undefined ? {} : { before: Number(cursor) }),
@@ -29,5 +33,7 @@ export async function listEntries(
   );
   const items = entries.slice(0, shown).map(presentEntry);
   const last = items.at(-1);
-  return accept(entries.length > shown && last !== undefined ? { items, next_cursor: String(last.index) } : { items });
+  const characters = entries.reduce((sum, { entry, detail = '' }) => sum + entry.length + detail.length, 0);
+  const more = entries.length > shown || characters >= MAX_PAGE_CHARACTERS;
+  return accept(more && last !== undefined ? { items, next_cursor: String(last.index) } : { items });
 }

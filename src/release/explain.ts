@@ -4,6 +4,7 @@ import type { Denial } from './broker.js';
 
 /** Refusals that come after nonce, AK, signature and binding were accepted: these are explained by a decision. */
 const EXPLAINED: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
+  'evidence.unbound',
   'quote.pcr_selection',
   'quote.pcr_values',
   'quote.pcr_digest',

@@ -1,10 +1,12 @@
 import { resealKey } from '../keys/envelope.js';
+import { KekError } from '../keys/kek.js';
 import { openSecret, sealSecret } from '../keys/secret.js';
 import { accept, type Result } from '../reason/reason.js';
 import type { Principal } from './broker.js';
 import type { BrokerContext } from './context.js';
 import { secretIdentity } from './initialise.js';
 import type { BrokerRecord, KeyVersionRecord } from './records.js';
+import type { Page } from './store.js';
 
 const BATCH = 64;
 
@@ -18,8 +20,7 @@ export async function rotateKek(
   context: BrokerContext,
   by: Principal,
 ): Promise<Result<{ readonly kek: string; readonly rewrapped: number }>> {
-  const replaced = context.keks.activeId();
-  const kek = await context.keks.rotate();
+  const { kek, replaced } = await context.keks.rotate();
   await rewrapBrokerSecrets(context, by, kek);
   let rewrapped = 0;
   while (context.keks.activeId() === kek) {
@@ -27,17 +28,32 @@ export async function rotateKek(
     if (round === 0) break;
     rewrapped += round;
   }
-  await context.keks.retire([kek, replaced, ...(await keksInUse(context))]);
+  await retireUnused(context, [kek, replaced]);
   return accept({ kek, rewrapped });
 }
 
-/** Every KEK that something stored is wrapped under: whatever else happened meanwhile, none of these may be destroyed. */
-async function keksInUse(context: BrokerContext): Promise<ReadonlySet<string>> {
-  const used = new Set<string>();
-  const broker = await context.store.broker();
-  if (broker !== undefined) used.add(broker.kek);
-  for await (const page of versionPages(context)) for (const version of page) used.add(version.kek);
-  return used;
+/**
+ * Destroys the KEKs that nothing stored is wrapped under, but those to keep. Inside a change, since what is looked at must
+ * not be added to meanwhile: whoever stores a wrapping checks, inside a change of its own, that its KEK still exists.
+ */
+async function retireUnused(context: BrokerContext, keep: readonly string[]): Promise<void> {
+  await context.store.change(async (change) => {
+    const used = new Set(keep);
+    const broker = await change.broker();
+    if (broker !== undefined) used.add(broker.kek);
+    for await (const page of versionPages((page) => change.keyVersions.list(page))) {
+      for (const version of page) used.add(version.kek);
+    }
+    await context.keks.retire([...used]);
+  });
+}
+
+/** Throws KekError where a KEK was destroyed between wrapping and storing: to be called inside the change that stores. */
+export async function assertKekHeld(context: BrokerContext, kek: string): Promise<void> {
+  if (await context.keks.holds(kek)) return;
+  throw new KekError(
+    'the KEK was destroyed by a rotation before what it wraps was stored; nothing was changed, try again',
+  );
 }
 
 async function rewrapBrokerSecrets(context: BrokerContext, by: Principal, kek: string): Promise<void> {
@@ -56,6 +72,7 @@ async function rewrapBrokerSecrets(context: BrokerContext, by: Principal, kek: s
   const log = await rewrap('log-key', record.wrappedLogKey);
   if (root.kek !== kek || log.kek !== kek) throw new Error('the active KEK changed during its rotation; rotate again');
   await context.store.change(async (change) => {
+    await assertKekHeld(context, kek);
     await change.append('kek.rotated', { actor: by.tokenId, kek });
     await change.setBroker({ ...record, kek, wrappedRootSecret: root.wrapped, wrappedLogKey: log.wrapped });
   });
@@ -64,7 +81,8 @@ async function rewrapBrokerSecrets(context: BrokerContext, by: Principal, kek: s
 /** One pass over all versions that are not under `kek`; returns how many were re-wrapped. */
 async function rewrapRound(context: BrokerContext, kek: string): Promise<number> {
   let done = 0;
-  for await (const page of versionPages(context)) {
+  const list = (page: Page) => context.store.read((view) => view.keyVersions.list(page));
+  for await (const page of versionPages(list)) {
     const stale = page.filter((version) => version.kek !== kek && version.ciphertext.length > 0);
     if (stale.length > 0) done += await rewrapBatch(context, stale);
   }
@@ -72,10 +90,11 @@ async function rewrapRound(context: BrokerContext, kek: string): Promise<number>
 }
 
 /** All key versions, a page at a time. */
-async function* versionPages(context: BrokerContext): AsyncGenerator<readonly KeyVersionRecord[]> {
+async function* versionPages(
+  list: (page: Page) => Promise<readonly KeyVersionRecord[]>,
+): AsyncGenerator<readonly KeyVersionRecord[]> {
   for (let cursor: { readonly after?: string } = {}; ;) {
-    const from = cursor;
-    const page = await context.store.read((view) => view.keyVersions.list({ limit: BATCH, ...from }));
+    const page = await list({ limit: BATCH, ...cursor });
     const last = page.at(-1);
     if (last === undefined) return;
     yield page;
@@ -96,6 +115,7 @@ async function rewrapBatch(context: BrokerContext, stale: readonly KeyVersionRec
     for (const [before, sealed] of resealed) {
       const current = await change.keyVersions.get(before.key, before.version);
       if (current?.ciphertext.equals(before.ciphertext) !== true) continue;
+      await assertKekHeld(context, sealed.kek);
       await change.keyVersions.put({ ...current, ...sealed });
       done++;
     }

@@ -45,10 +45,10 @@ export async function recoverKey(
 
 /**
  * Destroys what was deleted and whose recovery window is over. Of a version the record stays, without material, so that
- * `latest` never falls back to an older one. Returns how many keys and versions were destroyed.
+ * `latest` never falls back to an older one. Returns how many keys and versions were destroyed. Nothing
+ * brings them back: `nowMs` must not come from a clock that may have jumped ahead.
  */
-export async function purgeDeleted(context: BrokerContext): Promise<number> {
-  const nowMs = context.clock();
+export async function purgeDeleted(context: BrokerContext, nowMs: number): Promise<number> {
   const due = (record: { readonly purgeAtMs?: number }) => record.purgeAtMs !== undefined && record.purgeAtMs <= nowMs;
   const keys = await context.store.read((view) =>
     allPages(

@@ -1,18 +1,22 @@
 import { fromBase64url } from '../bytes/base64url.js';
 import { MalformedError } from '../bytes/malformed-error.js';
 import { toHex } from '../bytes/hex.js';
+import { sha256 } from '../crypto/digest.js';
 import { sealKey } from '../keys/envelope.js';
 import { parseKeySpec } from '../keys/generator.js';
 import { importKey, type KeyMaterial } from '../keys/material.js';
 import { accept, reject, type Rejection, type Result } from '../reason/reason.js';
 import type { CreateKey, PageRequest, Principal } from './broker.js';
 import type { BrokerContext } from './context.js';
+import { assertKekHeld } from './kek-rotation.js';
 import { listOf, pageOf } from './paging.js';
 import { presentKey } from './present.js';
 import type { KeyRecord, KeyVersionRecord } from './records.js';
-import type { StoreChange, StoreView } from './store.js';
+import type { EntryBody, StoreChange, StoreView } from './store.js';
 import type { KeyView, ListView } from './views.js';
 
+/** Deployments that an entry names; an entry is at most 16 KiB. */
+const MAX_NAMED = 32;
 const KEY_NAME = /^[0-9A-Za-z-]{1,127}$/;
 
 /** Makes a key that nobody has seen, or takes one in. Refusals: request.malformed, deployment.unknown, resource.exists (a name that differs in case alone exists too). */
@@ -46,14 +50,17 @@ export async function createKey(context: BrokerContext, by: Principal, request: 
     if ((await change.keys.get(key.name)) !== undefined) return taken();
     const unknown = await firstUnknownDeployment(change, key.deployments);
     if (unknown !== undefined) return unknown;
-    await change.append('key.created', {
+    await assertKekHeld(context, version.kek);
+    const detail = JSON.stringify(key.deployments);
+    const entry = {
       actor: by.tokenId,
       key: key.name,
       version: version.version,
       kty,
       origin: request.material === undefined ? 'generated' : 'imported',
-      deployments: key.deployments,
-    });
+      ...linkedTo(key.deployments),
+    };
+    await change.append('key.created', entry, detail);
     await change.keys.put(key);
     await change.keyVersions.put(version);
     return accept(presentKey(key, [version], await change.freezes.has(freezeId(key.name))));
@@ -74,6 +81,7 @@ export async function rotateKey(context: BrokerContext, by: Principal, name: str
   return changeKey(context, name, async (change, key, versions) => {
     const alive = existing(key);
     if (!alive.ok) return alive;
+    await assertKekHeld(context, version.kek);
     const sequence = Math.max(0, ...versions.map((each) => each.sequence)) + 1;
     await change.append('key.rotated', { actor: by.tokenId, key: key.name, version: version.version });
     await change.keyVersions.put({ ...version, sequence });
@@ -92,7 +100,11 @@ export async function setKeyDeployments(
     const unknown = await firstUnknownDeployment(change, deployments);
     if (unknown !== undefined) return unknown;
     const linked = [...new Set(deployments)].sort();
-    await change.append('key.linked', { actor: by.tokenId, key: key.name, deployments: linked });
+    await change.append(
+      'key.linked',
+      { actor: by.tokenId, key: key.name, ...linkedTo(linked) },
+      JSON.stringify(linked),
+    );
     await change.keys.put({ ...key, deployments: linked });
     return accept(undefined);
   });
@@ -199,11 +211,15 @@ async function keyMaterial(context: BrokerContext, request: CreateKey): Promise<
         'material: the type of an imported key is found in its material; leave out type, size and curve',
       );
     }
+    let data: Buffer | undefined;
     try {
-      return importKey(material.format, fromBase64url(material.data, 'material.data'));
+      data = fromBase64url(material.data, 'material.data');
+      return importKey(material.format, data);
     } catch (error) {
       if (error instanceof MalformedError) return reject('request.malformed', error.message);
       throw error;
+    } finally {
+      data?.fill(0);
     }
   }
   if (type === undefined)
@@ -216,11 +232,20 @@ async function keyMaterial(context: BrokerContext, request: CreateKey): Promise<
   return spec.ok ? accept(await context.generateKey(spec.value)) : spec;
 }
 
+/** The deployments of a key in an entry: by name while they are few, by hash in any case; the list stands beside the entry. */
+function linkedTo(deployments: readonly string[]): EntryBody {
+  const hash = toHex(sha256(Buffer.from(JSON.stringify(deployments), 'utf8')));
+  return { deployments_sha256: hash, ...(deployments.length > MAX_NAMED ? {} : { deployments }) };
+}
+
 /** Seals the material as a key's first version and zeroises it. */
 async function sealVersion(context: BrokerContext, key: KeyRecord, material: KeyMaterial): Promise<KeyVersionRecord> {
   const version = toHex(context.random(16));
   const identity = { broker: context.broker, key: key.name, version, kty: key.kty };
-  const sealed = await sealKey(context.keks, identity, material.jwk, context.random);
-  material.jwk.fill(0);
-  return { key: key.name, version, sequence: 1, state: 'enabled', ...sealed, createdAtMs: context.clock() };
+  try {
+    const sealed = await sealKey(context.keks, identity, material.jwk, context.random);
+    return { key: key.name, version, sequence: 1, state: 'enabled', ...sealed, createdAtMs: context.clock() };
+  } finally {
+    material.jwk.fill(0);
+  }
 }

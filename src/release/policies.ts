@@ -7,6 +7,7 @@ import type { PageRequest, Principal, RegisterPolicy } from './broker.js';
 import type { BrokerContext } from './context.js';
 import { noSuchDeployment } from './deployments.js';
 import { allPages } from './key-lifecycle.js';
+import { mergePolicy, registrationEntry } from './policy-record.js';
 import { listOf, pageOf } from './paging.js';
 import { presentLink } from './present.js';
 import type { PolicyLink, PolicyRecord } from './records.js';
@@ -27,9 +28,9 @@ export async function registerPolicy(
   if (!parsed.ok) return parsed;
   const { policy, link } = parsed.value;
   return context.store.change(async (change) => {
-    const record = await change.deployments.get(link.deployment);
-    if (record?.deployment.name !== link.deployment) return noSuchDeployment();
-    if (record.deployment.measurement.bank === 'sha384' && link.sha384 === undefined) {
+    const target = await change.deployments.get(link.deployment);
+    if (target?.deployment.name !== link.deployment) return noSuchDeployment();
+    if (target.deployment.measurement.bank === 'sha384' && link.sha384 === undefined) {
       return reject(
         'request.malformed',
         'sha384: needed, since the deployment measures its policy in the SHA-384 bank; send the file, or both hashes',
@@ -42,18 +43,12 @@ export async function registerPolicy(
       );
     }
     const known = await change.policies.get(policy.sha256);
-    await change.append('policy.registered', {
-      actor: by.tokenId,
-      deployment: link.deployment,
-      policy_sha256: link.sha256,
-      not_before: link.notBeforeMs === undefined ? undefined : rfc3339(link.notBeforeMs),
-      not_after: link.notAfterMs === undefined ? undefined : rfc3339(link.notAfterMs),
-    });
-    if (known === undefined || (known.content === undefined && policy.content !== undefined)) {
-      await change.policies.put({ ...policy, createdAtMs: known?.createdAtMs ?? policy.createdAtMs });
-    }
+    const record = mergePolicy(known, policy);
+    if (!record.ok) return record;
+    await change.append('policy.registered', registrationEntry(by, link));
+    if (record.value !== known) await change.policies.put(record.value);
     await change.policyLinks.put(link);
-    return accept(await presentFrom(context, change, known ?? policy, [link.deployment]));
+    return accept(await presentFrom(context, change, record.value, [link.deployment]));
   });
 }
 

@@ -1,8 +1,12 @@
+import { X509Certificate } from 'node:crypto';
+import { equalBytes } from '../bytes/equal.js';
 import { fromBase64url } from '../bytes/base64url.js';
 import { MalformedError } from '../bytes/malformed-error.js';
 import type { TpmEvidence } from '../evidence/tpm/evidence.js';
-import { accept, reject, type Result } from '../reason/reason.js';
+import { accept, type Finding, reject, type Result } from '../reason/reason.js';
 import type { EvidenceMember } from './broker.js';
+
+const MAX_CERTIFICATE_BYTES = 8192;
 
 /** Kinds of evidence that the wire knows and this version does not appraise: sent, they are tied to nothing. */
 const UNAPPRAISED = ['hcl', 'snp', 'tdx', 'gpus', 'tokens'] as const;
@@ -39,18 +43,46 @@ export function decodeTpmEvidence(evidence: EvidenceMember): Result<TpmEvidence>
 }
 
 /**
- * That nothing was sent beside the TPM evidence which this version cannot tie to it: evidence.unbound. Refused even where
- * the policy does not ask for it, so that nobody takes unverified evidence for verified.
+ * That nothing was sent beside the quote which is not tied to it: evidence of other kinds, or a certificate for another
+ * key than the AK. evidence.unbound, even where the policy does not ask for it, so that nobody takes unverified evidence
+ * for verified. `akSpki` is SubjectPublicKeyInfo, DER.
  */
-export function refuseUnbound(evidence: EvidenceMember): Result<undefined> {
+export function refuseUnbound(
+  evidence: EvidenceMember,
+  certificates: readonly Buffer[],
+  akSpki: Buffer,
+): Result<undefined> {
+  const [leaf] = certificates;
+  if (leaf !== undefined && !certifies(leaf, akSpki)) {
+    return reject(
+      'evidence.unbound',
+      'the first of evidence.tpm.ak_certificates is not a certificate of the AK; leave it out',
+      unexpected('tpm.ak_certificates'),
+    );
+  }
   for (const kind of UNAPPRAISED) {
     const sent = evidence[kind];
     if (sent !== undefined && Object.keys(sent).length > 0) {
       return reject(
         'evidence.unbound',
         `evidence.${kind} is not appraised by this version, so nothing ties it to the quote; leave it out`,
+        unexpected(kind),
       );
     }
   }
   return accept(undefined);
+}
+
+function unexpected(member: string): Finding {
+  return { claim: `evidence.${member}`, operator: 'exists', expected: false, found: true };
+}
+
+/** Whether a certificate names the key. Who issued it, and whether it is valid, is the business of the trust that goes by certificates. */
+function certifies(certificate: Buffer, spki: Buffer): boolean {
+  if (certificate.length > MAX_CERTIFICATE_BYTES) return false;
+  try {
+    return equalBytes(new X509Certificate(certificate).publicKey.export({ format: 'der', type: 'spki' }), spki);
+  } catch {
+    return false;
+  }
 }

@@ -16,6 +16,7 @@ import type { BrokerContext } from './context.js';
 import { explain } from './explain.js';
 import { entitle, usable } from './entitlement.js';
 import { decodeTpmEvidence, refuseUnbound } from './presented-evidence.js';
+import type { PolicyLink } from './records.js';
 import { StoreUnavailableError } from './store.js';
 import { wrapForRecipient } from './wrap.js';
 
@@ -77,7 +78,7 @@ async function appraiseAndCommit(
     keys: context.akKeys,
   });
   if (!quote.ok) return quote;
-  const bound = refuseUnbound(request.evidence);
+  const bound = refuseUnbound(request.evidence, evidence.value.akCertificates, quote.value.ak.spki);
   if (!bound.ok) return bound;
 
   const { ak, pcrs, claims, trust } = quote.value;
@@ -103,6 +104,8 @@ async function appraiseAndCommit(
       key,
       version: wrapped.version,
       policy_sha256: policy.value.policySha256,
+      policy_sha384:
+        rules.measurement.bank === 'sha384' ? sha384Of(facts.policies, policy.value.policySha256) : undefined,
       recipient: recipient.value.thumbprint,
       ak_name: ak.name,
       ak_spki_sha256: ak.spkiSha256,
@@ -129,6 +132,11 @@ async function appraiseAndCommit(
         jwe: wrapped.jwe,
       });
   }
+}
+
+/** What was measured, where that was not the SHA-256. */
+function sha384Of(policies: readonly PolicyLink[], sha256: string): string | undefined {
+  return policies.find((link) => link.sha256 === sha256)?.sha384;
 }
 
 function replayed(): Denial {

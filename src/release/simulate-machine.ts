@@ -31,6 +31,9 @@ export async function simulateMachine(
   }));
   const deployment = found.record?.deployment;
   if (deployment === undefined) return noSuchDeployment();
+  if (!deployment.attesters.trust.includes('simulator')) {
+    return reject('resource.state', 'the deployment does not trust simulators; add simulator to attesters.trust');
+  }
   const nowMs = context.clock();
   const valid = found.links.find((link) => (link.notBeforeMs ?? 0) <= nowMs && nowMs < (link.notAfterMs ?? Infinity));
   const { bank, pcr } = deployment.measurement;

@@ -72,6 +72,8 @@ export interface EntryQuery {
   readonly type?: string;
   readonly deployment?: string;
   readonly limit: number;
+  /** The page ends after the entry that makes it this many characters or more; default: unlimited. */
+  readonly maxCharacters?: number;
   /** Entries before this index, newest first; default the newest. */
   readonly before?: number;
 }
@@ -108,6 +110,7 @@ export interface StoreChange extends StoreView {
   readonly freezes: WritableGuardedSet;
   /** Appends a log entry: canonical JSON of `body` with `type`, `time` and `state_generation`, as of the end of this change. */
   append(type: string, body: EntryBody, detail?: string): Promise<void>;
+  broker(): Promise<BrokerRecord | undefined>;
   setBroker(broker: BrokerRecord): Promise<void>;
   /** Raises the nonce epoch by one. */
   raiseEpoch(): Promise<void>;

@@ -139,6 +139,12 @@ describe('the production profile', () => {
     expect([shown.code, JSON.parse(shown.stdout)]).toEqual([0, expect.objectContaining({ items: expect.any(Array) })]);
     expect((await portcullis(list, env)).code).toBe(3);
     expect((await portcullis([...list, '--client-cert', file('client.pem')], env)).code).toBe(2);
+    const mixed = ['--tls-cert', file('server.pem'), '--tls-key', file('client.key'), '--listen', '127.0.0.1:0'];
+    const refused = await portcullis(['serve', '--data-dir', dataDir, ...mixed]);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('client.key is not the private key') });
+    const port = new URL(broker.url).port;
+    const taken = await portcullis(['serve', '--data-dir', dataDir, '--workers', '1', '--listen', `127.0.0.1:${port}`]);
+    expect(taken).toMatchObject({ code: 1, stderr: expect.stringContaining('another process listens there') });
     await broker.kill('SIGTERM');
   });
 });

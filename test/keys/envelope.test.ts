@@ -63,7 +63,7 @@ describe('a sealed key', () => {
 
   test('does not open under another KEK of the same file', async () => {
     const before = await sealKey(keks, identity, plaintext, randomBytes);
-    const kek = await keks.rotate();
+    const { kek } = await keks.rotate();
     expect(await refusal({ ...before, kek })).toBeInstanceOf(KekError);
     expect(await refusal({ ...before, kek: '0000000000000000' })).toBeInstanceOf(KekError);
     expect(await openKey(keks, identity, before)).toEqual(plaintext);
@@ -113,7 +113,7 @@ describe('a sealed key', () => {
 describe('sealing again', () => {
   test('moves the key under the active KEK and a fresh data key', async () => {
     const before = await sealKey(keks, identity, plaintext, randomBytes);
-    const kek = await keks.rotate();
+    const { kek } = await keks.rotate();
     const after = await resealKey(keks, identity, before, randomBytes);
     expect(after.kek).toBe(kek);
     await keks.retire([]);
@@ -135,6 +135,7 @@ describe('while another process rotates', () => {
       activeId: () => (left-- > 0 ? '00000000000000aa' : keks.activeId()),
       wrap: (secret, aad) => keks.wrap(secret, aad),
       unwrap: (kek, wrapped, aad) => keks.unwrap(kek, wrapped, aad),
+      holds: (kek) => keks.holds(kek),
       rotate: () => keks.rotate(),
       retire: (keep) => keks.retire(keep),
     };

@@ -39,6 +39,6 @@ test('a secret of the broker does not open for anything else', async () => {
       KekError,
     );
   }
-  const kek = await keks.rotate();
+  const { kek } = await keks.rotate();
   await expect(openSecret(keks, identity, { ...sealed, kek })).rejects.toThrow(KekError);
 });

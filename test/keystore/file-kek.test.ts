@@ -184,7 +184,7 @@ describe('wrapping under a file KEK', () => {
     for (let end = 0; end < wrapped.length; end++) await failure(keks.unwrap(kek, wrapped.subarray(0, end), aad));
     for (let bit = 0; bit < aad.length * 8; bit++) await failure(keks.unwrap(kek, wrapped, flipBit(aad, bit)));
     await failure(keks.unwrap(kek, wrapped, Buffer.alloc(0)));
-    const second = await keks.rotate();
+    const { kek: second } = await keks.rotate();
     await failure(keks.unwrap(second, wrapped, aad));
     for (const unknown of ['', 'f'.repeat(16), '__proto__', '../kek'])
       await failure(keks.unwrap(unknown, wrapped, aad));
@@ -221,7 +221,7 @@ describe('rotation', () => {
   test('makes a new active KEK; the former ones keep unwrapping', async () => {
     const keks = await openKekFile(path);
     const old = await keks.wrap(secret, aad);
-    const fresh = await keks.rotate();
+    const { kek: fresh } = await keks.rotate();
     expect(keks.activeId()).toBe(fresh);
     expect(fresh).not.toBe(old.kek);
     expect((await keks.wrap(secret, aad)).kek).toBe(fresh);
@@ -234,7 +234,7 @@ describe('rotation', () => {
 
   test('by one process is seen by another that wraps, or unwraps under the new KEK', async () => {
     const [one, two, three] = [await openKekFile(path), await openKekFile(path), await openKekFile(path)];
-    const fresh = await one.rotate();
+    const { kek: fresh } = await one.rotate();
     const { kek, wrapped } = await two.wrap(secret, aad);
     expect(kek).toBe(fresh);
     expect(two.activeId()).toBe(fresh);
@@ -245,7 +245,7 @@ describe('rotation', () => {
   test('by two providers at the same time loses no KEK', async () => {
     const providers = await Promise.all(Array.from({ length: 4 }, () => openKekFile(path)));
     const before = written().active;
-    const ids = await Promise.all([...providers, ...providers].map((keks) => keks.rotate()));
+    const ids = await Promise.all([...providers, ...providers].map(async (keks) => (await keks.rotate()).kek));
     expect(new Set(ids).size).toBe(8);
     expect(
       written()
@@ -310,7 +310,7 @@ describe('retiring', () => {
     const first = await keks.wrap(secret, aad);
     await keks.rotate();
     const second = await keks.wrap(secret, aad);
-    const active = await keks.rotate();
+    const { kek: active } = await keks.rotate();
     await keks.retire([second.kek]);
     expect(written().keks.map(({ id }) => id)).toEqual([second.kek, active]);
     await failure(keks.unwrap(first.kek, first.wrapped, aad));
@@ -367,7 +367,7 @@ test('a rotation waits for a process that holds the lock, while wraps go on', as
   const holder = fork(program, [path], { execArgv: [] });
   await new Promise((resolve) => holder.once('message', resolve));
   let rotated = false;
-  const rotation = keks.rotate().then((id) => {
+  const rotation = keks.rotate().then(({ kek: id }) => {
     rotated = true;
     return id;
   });

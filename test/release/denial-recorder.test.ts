@@ -76,6 +76,13 @@ describe('denials', () => {
     expect(by('flood')).toBe(22);
   });
 
+  test('of a captured quote that anyone can present do not use up the bucket of its machine', async () => {
+    for (let i = 0; i < 100; i++) deny('quote.binding', 'ak');
+    deny('policy.hash', 'ak');
+    await settled();
+    expect(appended.filter(({ body }) => body['reason'] === 'policy.hash')).toHaveLength(1);
+  });
+
   test('that cannot be written are counted, and counts that cannot be written are kept', async () => {
     failing = true;
     deny('policy.hash', 'ak');

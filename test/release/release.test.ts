@@ -340,6 +340,11 @@ describe('evidence', () => {
       const evidence = { ...request.evidence, ...extra };
       expect(await broker.broker.release({ ...request, evidence })).toMatchObject({ reason: 'evidence.unbound' });
     }
+    const foreign = { tpm: { ...request.evidence.tpm, ak_certificates: [Buffer.alloc(10).toString('base64url')] } };
+    expect(await broker.broker.release({ ...request, evidence: foreign })).toMatchObject({
+      reason: 'evidence.unbound',
+      decision: { met: false, conditions: [{ claim: 'evidence.tpm.ak_certificates', expected: false, found: true }] },
+    });
     const empty = { ...request.evidence, hcl: {}, snp: {}, tdx: {}, gpus: [], tokens: [] };
     released(await broker.broker.release({ ...request, evidence: empty }));
   });

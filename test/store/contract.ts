@@ -836,6 +836,18 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
     });
   });
 
+  describe(`${name}: a page of entries`, () => {
+    test('ends with the entry that makes it large enough, however small the bound', async () => {
+      const store = await filled();
+      for (const at of ['1', '2', '3']) await store.appendRecord('denial', { at }, 'x'.repeat(100));
+      const page = (maxCharacters: number) =>
+        store.read((view) => view.entries({ limit: 9, type: 'denial', maxCharacters }));
+      expect(await page(1)).toHaveLength(1);
+      expect(await page(300)).toHaveLength(2);
+      expect(await page(100_000)).toHaveLength(3);
+    });
+  });
+
   describe(`${name}: a purge of nonces`, () => {
     test('deletes what was issued up to then, raises the floor, and no generation', async () => {
       const store = await filled();

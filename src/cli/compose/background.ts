@@ -14,13 +14,14 @@ export function startHousekeeping(
   context: BrokerContext,
   report: (job: string, error: unknown) => void,
 ): () => Promise<void> {
-  // The floor never falls, so a clock that jumps ahead must not raise it: it goes by the time that has really passed.
+  // The floor never falls and a destroyed key does not come back, so neither may follow a clock that jumps ahead: both go
+  // by the time that has really passed.
   const started = { wallMs: context.clock(), steadyMs: performance.now() };
   const steadyNowMs = () => Math.min(context.clock(), started.wallMs + performance.now() - started.steadyMs);
   let runs = 0;
   const jobs: readonly [string, () => Promise<unknown>][] = [
     ['purge spent nonces', () => context.store.purgeNonces(Math.floor(steadyNowMs() - context.challengeTtlMs))],
-    ['purge deleted keys', async () => (runs++ % KEY_PURGE_EVERY === 0 ? purgeDeleted(context) : 0)],
+    ['purge deleted keys', async () => (runs++ % KEY_PURGE_EVERY === 0 ? purgeDeleted(context, steadyNowMs()) : 0)],
     ['summarise denials', () => context.denials.summarise()],
   ];
   const run = async () => {

@@ -59,7 +59,9 @@ export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
   try {
     const record = await store.broker();
     if (record === undefined)
-      throw new DataDirError(`${paths.path} was not initialised to its end; remove it and run: portcullis init`);
+      throw new DataDirError(
+        `${paths.path} has no broker record: restore a backup, or, if its init never ended, run portcullis init with a new directory`,
+      );
     if (options.profile !== undefined && options.profile !== record.profile) {
       throw new ProfileError(
         `${paths.path} was initialised for the ${record.profile} profile, which is for good; for ${options.profile} run: portcullis init --profile ${options.profile} with a new directory`,

@@ -1,8 +1,9 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Config } from '../../config/config.js';
 import { Lifecycle } from '../../http/lifecycle.js';
 import { createNativeApp } from '../../http/native/app.js';
-import { createServer, type TlsFiles } from '../../http/server.js';
+import { type BrokerServer, createServer, type TlsFiles } from '../../http/server.js';
 import { createLog } from '../../telemetry/log.js';
 import { createTelemetry, type Exposition, type Telemetry } from '../../telemetry/metrics.js';
 import { UsageError } from '../outcome.js';
@@ -62,7 +63,7 @@ export async function serveInThisProcess(config: Config, options: ProcessOptions
     const stopHousekeeping = startHousekeeping(open.context, (job, error) =>
       log.error({ job, err: error }, 'housekeeping failed'),
     );
-    const url = await server.start();
+    const url = await startListening(server, config);
     log.info({ url, broker: open.context.broker, profile: open.profile, version: VERSION }, 'listening');
     if (open.profile === 'development')
       log.warn({}, 'development profile: simulated evidence may be trusted; not for real keys');
@@ -83,7 +84,38 @@ export function readTls({ tls, challengeClientCa }: Config): TlsFiles | undefine
   if (tls === undefined) return undefined;
   const clientCa = tls.clientCa === undefined ? {} : { clientCa: readPem(tls.clientCa) };
   const challenge = challengeClientCa === undefined ? {} : { challengeClientCa: readPem(challengeClientCa) };
-  return { cert: readPem(tls.cert), key: readPem(tls.key), ...clientCa, ...challenge };
+  const pair = { cert: readPem(tls.cert), key: readPem(tls.key) };
+  if (!fitTogether(pair)) {
+    throw new UsageError(
+      `${tls.key} is not the private key of the certificate in ${tls.cert}, or one of them is no PEM file`,
+    );
+  }
+  return { ...pair, ...clientCa, ...challenge };
+}
+
+function fitTogether({ cert, key }: { readonly cert: string; readonly key: string }): boolean {
+  try {
+    return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+  } catch {
+    return false;
+  }
+}
+
+/** The address cannot be listened on; the message says why. */
+class ListenError extends Error {
+  override readonly name = 'ListenError';
+}
+
+async function startListening(server: BrokerServer, { listen }: Config): Promise<string> {
+  try {
+    return await server.start();
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+    const why = code === 'EADDRINUSE' ? 'another process listens there' : code;
+    throw new ListenError(`cannot listen on ${listen.host}:${String(listen.port)}: ${why}; choose another --listen`, {
+      cause: error,
+    });
+  }
 }
 
 function readPem(path: string): string {

@@ -50,7 +50,13 @@ export function checkSelection(
   pcrSelect: readonly PcrSelection[],
   needed: PcrsByBank,
 ): Result<readonly BankSelection[]> {
-  const refuse = (detail: string) => reject('quote.pcr_selection', detail);
+  const refuse = (detail: string) =>
+    reject('quote.pcr_selection', detail, {
+      claim: 'quote.pcr_selection',
+      operator: 'equals',
+      expected: 'at least one PCR in each of one or more banks, each bank once',
+      found: detail,
+    });
   if (pcrSelect.length === 0) return refuse('the signed selection is empty');
   const checked: BankSelection[] = [];
   for (const { hashAlg, pcrs } of pcrSelect) {

@@ -36,7 +36,7 @@ export function matchValues(selected: readonly BankSelection[], handedOver: PcrV
   const extra = Object.entries(handedOver).find(
     ([bank, values]) => Object.keys(values).length > 0 && !selected.some((entry) => entry.bank === bank),
   );
-  if (extra !== undefined) return reject('quote.pcr_values', 'values were handed over for a bank that is not selected');
+  if (extra !== undefined) return unselected(extra[0]);
 
   const ordered: Buffer[] = [];
   const believed: Partial<Record<BankName, Readonly<Record<string, string>>>> = {};
@@ -47,17 +47,28 @@ export function matchValues(selected: readonly BankSelection[], handedOver: PcrV
       const hex = Object.hasOwn(values, String(pcr)) ? values[String(pcr)] : undefined;
       if (hex === undefined) return missingValue(bank, pcr);
       if (!isDigestHex(hex, bank)) {
-        return reject('quote.pcr_values', `the value of PCR ${String(pcr)} is not lower-case hex of a ${bank} digest`);
+        return malformedValue(bank, pcr, hex);
       }
       ordered.push(Buffer.from(hex, 'hex'));
       named[String(pcr)] = hex;
     }
-    if (Object.keys(values).length !== pcrs.length) {
-      return reject('quote.pcr_values', `values were handed over for PCRs of the ${bank} bank that are not selected`);
-    }
+    const other = Object.keys(values).find((pcr) => named[pcr] === undefined);
+    if (other !== undefined) return unselected(`${bank}.${other}`);
     if (bank !== 'sha1') believed[bank] = named;
   }
   return accept({ ordered, pcrs: believed });
+}
+
+function unselected(place: string): Rejection {
+  const finding = { claim: `quote.pcr_values.${place}`, operator: 'exists', expected: false, found: true } as const;
+  return reject('quote.pcr_values', `values were handed over for what the quote does not select: ${place}`, finding);
+}
+
+function malformedValue(bank: BankName, pcr: number, found: string): Rejection {
+  const claim = `quote.pcr_values.${bank}.${String(pcr)}`;
+  const expected = `${String(DIGEST_BYTES[bank] * 2)} lower-case hex digits`;
+  const detail = `the value of PCR ${String(pcr)} is not lower-case hex of a ${bank} digest`;
+  return reject('quote.pcr_values', detail, { claim, operator: 'equals', expected, found });
 }
 
 function missingValue(bank: BankName, pcr: number): Rejection {

@@ -65,6 +65,7 @@ export function changeOf(
       write(() => {
         log.append(log.compose(type, body, state.generation + 1), detail);
       }),
+    broker: () => operations.run(() => tables.broker.get(snapshot, '1')),
     setBroker: (record: BrokerRecord) =>
       write(() => {
         tables.broker.put(snapshot, record, logIndex);

@@ -56,23 +56,22 @@ export class LogTable {
 
   /** Newest first. */
   query(query: EntryQuery): readonly LogEntry[] {
-    const { type, deployment, before = Number.MAX_SAFE_INTEGER, limit } = query;
+    const { type, deployment, before = Number.MAX_SAFE_INTEGER, limit, maxCharacters = Infinity } = query;
     const conditions = [
       'log_index < @before',
       ...(type === undefined ? [] : ['type = @type']),
       ...(deployment === undefined ? [] : ['deployment = @deployment']),
     ];
-    const rows = this.#select(conditions.join(' AND ')).all({ type, deployment, before, limit }) as {
-      log_index: number;
-      type: string;
-      entry: string;
-      detail: string | null;
-    }[];
-    return rows.map(({ log_index, detail, ...rest }) => ({
-      index: log_index,
-      ...rest,
-      ...(detail === null ? {} : { detail }),
-    }));
+    const rows = this.#select(conditions.join(' AND ')).iterate({ type, deployment, before, limit });
+    const found: LogEntry[] = [];
+    let characters = 0;
+    for (const row of rows as IterableIterator<EntryRow>) {
+      const { log_index: index, detail, ...rest } = row;
+      found.push({ index, ...rest, ...(detail === null ? {} : { detail }) });
+      characters += rest.entry.length + (detail?.length ?? 0);
+      if (characters >= maxCharacters) break;
+    }
+    return found;
   }
 
   #select(where: string): Database.Statement {
@@ -85,6 +84,13 @@ export class LogTable {
     }
     return statement;
   }
+}
+
+interface EntryRow {
+  readonly log_index: number;
+  readonly type: string;
+  readonly entry: string;
+  readonly detail: string | null;
 }
 
 interface ComposedEntry {
