@@ -6,6 +6,9 @@ import { accept, reject, type Result } from '../reason/reason.js';
 /** How much of a body that nobody wants is read off the wire, so that the client can read our answer; beyond it the socket is destroyed. */
 export const READ_OFF_BYTES = 16 * 1024 * 1024;
 
+/** Bodies of a declared length up to this draw on a budget of their own. */
+export const SMALL_BODY_BYTES = 64 * 1024;
+
 /** `application/json`, with no parameter but `charset=utf-8`. */
 const JSON_TYPE = /^application\/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?$/i;
 
@@ -14,7 +17,7 @@ export class ClientGoneError extends Error {
   override readonly name = 'ClientGoneError';
 }
 
-/** The memory that bodies may hold at one time, over all requests of the process. */
+/** The memory that bodies of one kind may hold at one time, over all requests of the process. */
 export class BodyBudget {
   readonly #maxBytes: number;
   #held = 0;
@@ -37,6 +40,9 @@ export class BodyBudget {
 
 export interface BodyLimits {
   readonly maxBytes: number;
+  /** For bodies of a declared length up to SMALL_BODY_BYTES, so that large ones that stand still cannot refuse them. */
+  readonly smallBudget: BodyBudget;
+  /** For larger and chunked bodies. */
   readonly budget: BodyBudget;
 }
 
@@ -47,8 +53,8 @@ export function hasBody({ headers }: IncomingMessage): boolean {
 
 /**
  * Reads and parses a JSON body: UTF-8, identity encoding, depth 32, no duplicate members. Refusals: request.too_large
- * (by Content-Length before a byte is read, or by count), request.malformed, request.rate_limited where all bodies under
- * way already hold the memory there is. The value is parsed, not validated. Throws ClientGoneError.
+ * (by Content-Length before a byte is read, or by count), request.malformed, request.rate_limited where the bodies under
+ * way on the same budget already hold the memory there is. The value is parsed, not validated. Throws ClientGoneError.
  */
 export async function readJson(
   request: IncomingMessage,
@@ -99,7 +105,15 @@ function tooLarge({ maxBytes }: BodyLimits): Result<never> {
   return reject('request.too_large', `the body is larger than ${String(maxBytes)} bytes`);
 }
 
+/** By what the headers declare, which Node's parser holds the body to. */
+function budgetOf({ headers }: IncomingMessage, { smallBudget, budget }: BodyLimits): BodyBudget {
+  const small =
+    headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) <= SMALL_BODY_BYTES;
+  return small ? smallBudget : budget;
+}
+
 function readBytes(request: IncomingMessage, limits: BodyLimits): Promise<Result<Buffer>> {
+  const budget = budgetOf(request, limits);
   return new Promise((resolve, fail) => {
     const chunks: Buffer[] = [];
     let total = 0;
@@ -107,7 +121,7 @@ function readBytes(request: IncomingMessage, limits: BodyLimits): Promise<Result
 
     const settle = (): void => {
       request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
-      limits.budget.give(held);
+      budget.give(held);
     };
     const refuse = (refusal: Result<never>): void => {
       settle();
@@ -120,7 +134,7 @@ function readBytes(request: IncomingMessage, limits: BodyLimits): Promise<Result
         refuse(tooLarge(limits));
         return;
       }
-      if (!limits.budget.take(chunk.length)) {
+      if (!budget.take(chunk.length)) {
         refuse(reject('request.rate_limited', 'the broker holds as many request bodies as it can'));
         return;
       }

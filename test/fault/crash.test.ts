@@ -148,6 +148,16 @@ describe('several workers', () => {
     const { body } = await many.call('GET', '/metrics');
     expect(String(body['text'])).toMatch(/^portcullis_releases_total 1$/m);
     expect(String(body['text'])).toMatch(/^portcullis_denials_total\{reason="challenge.replayed"\} 8$/m);
+
+    const scrapes = await Promise.all(Array.from({ length: 200 }, () => many.call('GET', '/metrics')));
+    const decided = scrapes.map(({ status, body: { text } }) => [
+      status,
+      String(text).match(/^portcullis_(?:releases|denials)_total.*$/gm),
+    ]);
+    expect(decided[0]?.[1]).toContain('portcullis_releases_total 1');
+    expect(decided).toEqual(decided.map(() => [200, decided[0]?.[1]]));
+    expect(many.output).not.toContain('Warning');
+
     await many.kill('SIGKILL');
     const gone = async () => {
       try {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { once } from 'node:events';
-import { connect } from 'node:net';
-import { BodyBudget, READ_OFF_BYTES } from '../../src/http/body.js';
+import { connect, type Socket } from 'node:net';
+import { BodyBudget, READ_OFF_BYTES, SMALL_BODY_BYTES } from '../../src/http/body.js';
 import { accept } from '../../src/reason/reason.js';
 import { challenge, fakeBroker, releaseRequest, TOKENS } from './fake-broker.js';
 import { ask, raw, type Running, start } from './harness.js';
@@ -106,7 +106,43 @@ describe('the size of a body', () => {
     expect(sent).toBeLessThan(4 * READ_OFF_BYTES);
   });
 
-  test('all bodies under way share a budget', () => {
+  test('large bodies that stand still refuse large and chunked ones, and no small one', async () => {
+    const MIB = 1024 * 1024;
+    const other = await start();
+    const stalled: Socket[] = [];
+    try {
+      const almost = Buffer.alloc(MIB - 1, 0x20);
+      for (let i = 0; i < 256; i++) {
+        const socket = connect(other.port, '127.0.0.1');
+        stalled.push(socket.on('error', () => undefined));
+        socket.write(
+          `POST /v1/releases HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${String(MIB)}\r\n\r\n`,
+        );
+        socket.write(almost);
+      }
+      // Everything is held once what is left, a byte for each, does not do for this one.
+      const probe = chunked('/v1/challenges', [padded(257)]);
+      while (!(await raw(other.port, probe)).startsWith('HTTP/1.1 429 '));
+      const large = (length: number) =>
+        ask(`${other.url}/v1/challenges`, { method: 'POST', body: padded(length) }).then(({ status, json }) => [
+          status,
+          json['reason'],
+        ]);
+      expect(await large(SMALL_BODY_BYTES + 1)).toEqual([429, 'request.rate_limited']);
+      expect(await large(SMALL_BODY_BYTES)).toEqual([201, undefined]);
+      const small = await ask(`${other.url}/v1/releases`, { method: 'POST', body: releaseRequest });
+      expect(small.status).toBe(200);
+
+      // What they held is free again when they are gone.
+      for (const socket of stalled) socket.destroy();
+      while ((await large(SMALL_BODY_BYTES + 1))[0] !== 201);
+    } finally {
+      for (const socket of stalled) socket.destroy();
+      await other.stop();
+    }
+  });
+
+  test('bodies of one kind under way share a budget', () => {
     const budget = new BodyBudget(10);
     expect([budget.take(6), budget.take(5), budget.take(4), budget.take(1)]).toEqual([true, false, true, false]);
     budget.give(4);

@@ -381,6 +381,42 @@ describe('TLS', () => {
       expect((await challenge(trusting(client))).status).toBe(201);
     });
 
+    describe.each(['TLSv1.2', 'TLSv1.3'] as const)('over a resumed session of %s', (version) => {
+      /** One challenge on a connection of its own, and the session that the connection leaves behind. */
+      const challenge = (port: number, shown: TestCertificate | undefined, session?: Buffer) =>
+        new Promise<{ text: string; resumed: boolean; session: Buffer | undefined }>((resolve, fail) => {
+          let text = '';
+          let left: Buffer | undefined;
+          let resumed = false;
+          const versions = { minVersion: version, maxVersion: version };
+          const socket = tlsConnect({ port, ...versions, ...trusting(shown), ...(session && { session }) }, () => {
+            resumed = socket.isSessionReused();
+            socket.write(
+              `POST /v1/challenges HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${String(body.length)}\r\n\r\n${body}`,
+            );
+          });
+          socket.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+          socket.on('session', (given) => (left = given));
+          socket.on('error', fail);
+          socket.on('close', () => resolve({ text, resumed, session: left }));
+        });
+
+      test.each([
+        ['no certificate', () => undefined, 401, '"reason":"auth.missing"'],
+        ['a strange certificate', () => strange, 401, '"reason":"auth.invalid"'],
+        ['a certificate under it', () => client, 201, '"nonce":'],
+      ])('%s counts as it did when the session was made', async (_what, shown, status, member) => {
+        const { port } = await close();
+        const first = await challenge(port, shown());
+        const again = await challenge(port, undefined, first.session);
+        expect([first.resumed, again.resumed]).toEqual([false, true]);
+        for (const { text } of [first, again]) {
+          expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${String(status)} `));
+          expect(text).toContain(member);
+        }
+      });
+    });
+
     test('leaves every other route as it is', async () => {
       const { url } = await close();
       const release = await ask(`${url}/v1/releases`, { method: 'POST', body: releaseRequest, tls: trusting() });

@@ -5,14 +5,11 @@ import { serveInThisProcess } from './serve-process.js';
 
 /** What passes between the supervising process and its workers. */
 type Snapshot = Awaited<ReturnType<Telemetry['snapshot']>>;
-type ToWorker =
-  | { readonly stop: true }
-  | { readonly snapshot: number }
-  | { readonly exposition: number; readonly answer: Exposition };
+type ToWorker = { readonly stop: true } | { readonly snapshot: number } | { readonly exposition: Exposition };
 type ToSupervisor =
   | { readonly listening: string }
   | { readonly snapshot: number; readonly values: Snapshot }
-  | { readonly exposition: number };
+  | { readonly exposition: 'wanted' };
 
 /** How long /metrics waits for a worker before it is left out. */
 const SNAPSHOT_TIMEOUT_MS = 1_000;
@@ -23,6 +20,7 @@ const DEATH_WINDOW_MS = 30_000;
 /** Runs `count` workers until this process is told to stop, and replaces those that end unasked. The exit code. */
 export async function superviseWorkers(count: number, onListening: (url: string) => void): Promise<number> {
   const deaths: number[] = [];
+  const collection = new Collection();
   let listening = 0;
   let stopping = false;
   return new Promise((resolve) => {
@@ -37,8 +35,10 @@ export async function superviseWorkers(count: number, onListening: (url: string)
       if ('listening' in message) {
         listening++;
         if (listening === count) onListening(message.listening);
-      } else if ('exposition' in message && !('values' in message)) {
-        void collect(workers()).then((answer) => send(worker, { exposition: message.exposition, answer }));
+      } else if ('values' in message) {
+        collection.receive(message.snapshot, message.values);
+      } else {
+        void collection.collect(workers()).then((exposition) => send(worker, { exposition }));
       }
     });
     cluster.on('exit', () => {
@@ -62,15 +62,13 @@ export async function superviseWorkers(count: number, onListening: (url: string)
 
 /** Serves as one of several workers. Ends with the supervising process, however that ended. */
 export async function serveAsWorker(config: Config): Promise<number> {
-  const waiting = new Map<number, (answer: Exposition) => void>();
-  let asked = 0;
+  const waiting: ((exposition: Exposition) => void)[] = [];
   let telemetry: Telemetry | undefined;
   const untilStopped = new Promise<void>((resolve) => {
     process.on('message', (message: ToWorker) => {
       if ('stop' in message) resolve();
-      else if ('answer' in message) {
-        waiting.get(message.exposition)?.(message.answer);
-        waiting.delete(message.exposition);
+      else if ('exposition' in message) {
+        for (const give of waiting.splice(0)) give(message.exposition);
       } else {
         const { snapshot } = message;
         void telemetry?.snapshot().then((values) => tell({ snapshot, values }));
@@ -85,11 +83,10 @@ export async function serveAsWorker(config: Config): Promise<number> {
     return await serveInThisProcess(config, {
       onListening: (url) => tell({ listening: url }),
       onTelemetry: (own) => (telemetry = own),
+      // Asked for once, however many wait for the answer.
       exposition: () =>
         new Promise((resolve) => {
-          asked++;
-          waiting.set(asked, resolve);
-          tell({ exposition: asked });
+          if (waiting.push(resolve) === 1) tell({ exposition: 'wanted' });
         }),
       untilStopped,
       logBase: { worker: cluster.worker?.id ?? 0 },
@@ -100,29 +97,41 @@ export async function serveAsWorker(config: Config): Promise<number> {
   }
 }
 
-/** The metrics of all workers that answer in time, added up. */
-async function collect(workers: readonly Worker[]): Promise<Exposition> {
-  const snapshots = await Promise.all(workers.map(snapshotOf));
-  return mergeSnapshots(snapshots.filter((snapshot) => snapshot !== undefined));
-}
+/** The metrics of all workers, added up; anybody may ask for them, so they are collected once at a time. */
+class Collection {
+  readonly #waiting = new Map<number, (values: Snapshot) => void>();
+  #asked = 0;
+  #underWay: Promise<Exposition> | undefined;
 
-let nextSnapshot = 0;
+  /** Of those that answer in time. Whoever asks while a collection is under way shares what it finds. */
+  collect(workers: readonly Worker[]): Promise<Exposition> {
+    this.#underWay ??= this.#ask(workers).finally(() => (this.#underWay = undefined));
+    return this.#underWay;
+  }
 
-function snapshotOf(worker: Worker): Promise<Snapshot | undefined> {
-  const id = nextSnapshot++;
-  return new Promise((resolve) => {
-    const finish = (values: Snapshot | undefined): void => {
-      clearTimeout(timer);
-      worker.off('message', onMessage);
-      resolve(values);
-    };
-    const onMessage = (message: ToSupervisor): void => {
-      if ('values' in message && message.snapshot === id) finish(message.values);
-    };
-    const timer = setTimeout(() => finish(undefined), SNAPSHOT_TIMEOUT_MS);
-    worker.on('message', onMessage);
-    send(worker, { snapshot: id });
-  });
+  /** What a worker answers; too late, nobody waits for it any more. */
+  receive(id: number, values: Snapshot): void {
+    this.#waiting.get(id)?.(values);
+  }
+
+  async #ask(workers: readonly Worker[]): Promise<Exposition> {
+    const snapshots = await Promise.all(workers.map((worker) => this.#snapshotOf(worker)));
+    return mergeSnapshots(snapshots.filter((snapshot) => snapshot !== undefined));
+  }
+
+  #snapshotOf(worker: Worker): Promise<Snapshot | undefined> {
+    const id = this.#asked++;
+    return new Promise((resolve) => {
+      const finish = (values: Snapshot | undefined): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(id);
+        resolve(values);
+      };
+      const timer = setTimeout(() => finish(undefined), SNAPSHOT_TIMEOUT_MS);
+      this.#waiting.set(id, finish);
+      send(worker, { snapshot: id });
+    });
+  }
 }
 
 function send(worker: Worker, message: ToWorker): void {

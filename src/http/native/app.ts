@@ -15,7 +15,8 @@ import { limitPerSecond } from './rate-limit.js';
 import type { Route } from './route.js';
 import { brokerRoutes } from './routes.js';
 
-/** The most memory that bodies of requests under way may hold. */
+/** The most memory that bodies of requests under way may hold: small ones, and all others. */
+const SMALL_BODY_BUDGET_BYTES = 64 * 1024 * 1024;
 const BODY_BUDGET_BYTES = 256 * 1024 * 1024;
 const MAX_HEADER_FIELDS = 64;
 
@@ -47,7 +48,11 @@ export interface NativeApp {
 export function createNativeApp(options: NativeOptions): NativeApp {
   const services: EndpointServices = {
     broker: options.broker,
-    limits: { maxBytes: options.bodyBytes, budget: new BodyBudget(Math.max(BODY_BUDGET_BYTES, options.bodyBytes)) },
+    limits: {
+      maxBytes: options.bodyBytes,
+      smallBudget: new BodyBudget(SMALL_BODY_BUDGET_BYTES),
+      budget: new BodyBudget(Math.max(BODY_BUDGET_BYTES, options.bodyBytes)),
+    },
     rateLimit: options.releasesPerSecond === 0 ? undefined : limitPerSecond(options.releasesPerSecond),
     challengeNeedsCertificate: options.challengeNeedsCertificate,
   };

@@ -26,12 +26,17 @@ export async function authenticate(broker: Broker, request: IncomingMessage, nee
   return principal;
 }
 
-/** That the connection shows a certificate under `challenge.client_ca`: auth.missing without one, auth.invalid for one that does not verify. */
+/**
+ * That the connection shows a certificate under `challenge.client_ca`, itself or, where it resumes a session, when that was
+ * made: auth.missing without one, auth.invalid for one that does not verify.
+ */
 export function checkClientCertificate(request: IncomingMessage): Result<undefined> {
   const socket = request.socket as Partial<TLSSocket>;
-  if (socket.authorized === true) return accept(undefined);
-  const shown = socket.getPeerX509Certificate?.() !== undefined;
-  return shown
-    ? reject('auth.invalid', 'the client certificate does not verify under the authority configured for challenges')
-    : reject('auth.missing', 'this route needs a client certificate (mutual TLS)');
+  // First: Node calls every resumed TLS 1.3 session authorized, those without a certificate too.
+  if (socket.getPeerX509Certificate?.() === undefined) {
+    return reject('auth.missing', 'this route needs a client certificate (mutual TLS)');
+  }
+  return socket.authorized === true
+    ? accept(undefined)
+    : reject('auth.invalid', 'the client certificate does not verify under the authority configured for challenges');
 }

@@ -22,8 +22,9 @@ export interface EndpointServices {
 export type Endpoint = (exchange: Exchange, pathValues: Readonly<Record<string, unknown>>) => Promise<void>;
 
 /**
- * A route as something that answers. In order: path values, rate, credential, role, query; only then is the body read,
- * validated, and the use case called.
+ * A route as something that answers. In order: rate, credential, role, path values, query; only then is the body read,
+ * validated, and the use case called. A body may take its time, so the credential and its role are checked once more behind
+ * it: a token that was revoked meanwhile is auth.invalid.
  */
 export function endpoint(route: Route, services: EndpointServices): Endpoint {
   const validate = route.body === undefined ? undefined : compile(route.body);
@@ -46,8 +47,6 @@ async function answer(
   { request, response }: Exchange,
   pathValues: Readonly<Record<string, unknown>>,
 ): Promise<Outcome> {
-  const path = parsePath(pathValues, route.parameters);
-  if (path === undefined) return unknownRoute();
   if (
     route.rateLimited === true &&
     services.rateLimit !== undefined &&
@@ -65,10 +64,17 @@ async function answer(
     if (!caller.ok) return caller;
     principal = caller.value;
   }
+  const path = parsePath(pathValues, route.parameters);
+  if (path === undefined) return unknownRoute();
   const query = parseQuery(request.url ?? '', route.query);
   if (!query.ok) return query;
   const body = await readBody(route, validate, services, { request, response });
   if (!body.ok) return body;
+  if (route.access !== 'public' && hasBody(request)) {
+    const caller = await authenticate(services.broker, request, route.access);
+    if (!caller.ok) return caller;
+    principal = caller.value;
+  }
   return route.handle({ principal, path, query: query.value, body: body.value });
 }
 

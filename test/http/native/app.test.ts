@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { KekError } from '../../../src/keys/kek.js';
-import { reject } from '../../../src/reason/reason.js';
+import { accept, reject, type Result } from '../../../src/reason/reason.js';
+import type { Principal } from '../../../src/release/broker.js';
 import { StoreIntegrityError, StoreUnavailableError } from '../../../src/release/store.js';
 import { challenge, fakeBroker, HASH, released, releaseRequest, TOKENS } from '../fake-broker.js';
 import { ask, raw, type Running, start } from '../harness.js';
@@ -203,13 +206,13 @@ describe('a path or method that is not in the table', () => {
     '/%2e/healthz',
     '/../healthz',
     '/log/../v1/keys',
-  ])('%s is 404 route.unknown, with any credential', async (path) => {
-    for (const token of [TOKENS.admin, undefined]) {
-      const head = token === undefined ? '' : `authorization: Bearer ${token}\r\n`;
-      const text = await raw(running.port, `GET ${path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n${head}\r\n`);
-      expect(text).toMatch(/^HTTP\/1\.1 404 /);
-      expect(text).toContain('"reason":"route.unknown"');
-    }
+  ])('%s is 404 route.unknown, and strangers learn no more than that a credential is missing', async (path) => {
+    const get = (head: string) =>
+      raw(running.port, `GET ${path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n${head}\r\n`);
+    const known = await get(`authorization: Bearer ${TOKENS.admin}\r\n`);
+    expect(known).toMatch(/^HTTP\/1\.1 404 /);
+    expect(known).toContain('"reason":"route.unknown"');
+    expect(await get('')).toMatch(/"reason":"(?:route\.unknown|auth\.missing)"/);
     expect(running.broker.calls.filter(({ method }) => method !== 'authenticate')).toEqual([]);
   });
 
@@ -285,6 +288,72 @@ describe('authentication', () => {
       const answer = await ask(`${running.url}/v1/keys`, { method: 'POST', body });
       expect([answer.status, answer.json['reason']]).toEqual([401, 'auth.missing']);
     }
+  });
+
+  describe('is repeated behind a body', () => {
+    /** A request with the operator's token whose last byte is held back until `meanwhile` has changed what the token is. */
+    async function heldBack(meanwhile: Result<Principal>): Promise<{ text: string; used: string[]; checks: number }> {
+      const asOperator = accept<Principal>({ tokenId: 'a2', name: 'operator', role: 'operator' });
+      let now: Result<Principal> = asOperator;
+      let checked = (): void => undefined;
+      const firstCheck = new Promise<void>((resolve) => (checked = resolve));
+      const broker = fakeBroker({
+        authenticate: async () => {
+          checked();
+          return now;
+        },
+      });
+      const other = await start({ broker });
+      try {
+        const body = JSON.stringify({ deployments: ['a'] });
+        const socket = connect(other.port, '127.0.0.1');
+        let text = '';
+        socket.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+        socket.write(
+          `PUT /v1/keys/a/deployments HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: Bearer ${TOKENS.operator}\r\ncontent-type: application/json\r\ncontent-length: ${String(body.length)}\r\n\r\n${body.slice(0, -1)}`,
+        );
+        await firstCheck;
+        now = meanwhile;
+        socket.write(body.slice(-1));
+        await once(socket, 'close');
+        const methods = broker.calls.map(({ method }) => method);
+        const used = methods.filter((method) => method !== 'authenticate');
+        return { text, used, checks: methods.length - used.length };
+      } finally {
+        await other.stop();
+      }
+    }
+
+    test('a token that is revoked before the body is complete is auth.invalid, and reaches no use case', async () => {
+      const { text, used, checks } = await heldBack(reject('auth.invalid', 'the token is revoked'));
+      expect(text).toMatch(/^HTTP\/1\.1 401 /);
+      expect(text).toContain('"reason":"auth.invalid"');
+      expect([used, checks]).toEqual([[], 2]);
+    });
+
+    test('a token whose role no longer suffices is auth.role', async () => {
+      const { text, used } = await heldBack(accept({ tokenId: 'a3', name: 'auditor', role: 'auditor' }));
+      expect(text).toMatch(/^HTTP\/1\.1 403 /);
+      expect(text).toContain('"reason":"auth.role"');
+      expect(used).toEqual([]);
+    });
+
+    test('a token that is still valid passes', async () => {
+      const { text, used } = await heldBack(accept({ tokenId: 'a2', name: 'operator', role: 'operator' }));
+      expect(text).toMatch(/^HTTP\/1\.1 200 /);
+      expect(used).toEqual(['setKeyDeployments']);
+    });
+
+    test('and only there: without body it runs once', async () => {
+      await ask(`${running.url}/v1/keys`, operator);
+      await ask(`${running.url}/v1/keys/a/freeze`, { method: 'POST', ...operator });
+      expect(running.broker.calls.map(({ method }) => method)).toEqual([
+        'authenticate',
+        'listKeys',
+        'authenticate',
+        'setKeyFrozen',
+      ]);
+    });
   });
 });
 
