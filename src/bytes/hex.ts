@@ -1,7 +1,6 @@
 import { MalformedError } from './malformed-error.js';
 
 const LOWER_HEX = /^(?:[0-9a-f]{2})*$/;
-const ANY_HEX = /^(?:[0-9a-fA-F]{2})*$/;
 
 /** Lower-case hex of bytes. */
 export function toHex(bytes: Uint8Array): string {
@@ -11,11 +10,5 @@ export function toHex(bytes: Uint8Array): string {
 /** Decodes lower-case hex, whole bytes; anything else throws MalformedError. One spelling per value: for wire formats. */
 export function fromHex(text: string, field: string): Buffer {
   if (!LOWER_HEX.test(text)) throw new MalformedError(`${field}: not lower-case hex of whole bytes`);
-  return Buffer.from(text, 'hex');
-}
-
-/** Decodes hex of either case, whole bytes, as people type it on a command line; anything else throws MalformedError. */
-export function fromTypedHex(text: string, field: string): Buffer {
-  if (!ANY_HEX.test(text)) throw new MalformedError(`${field}: not hex of whole bytes`);
   return Buffer.from(text, 'hex');
 }

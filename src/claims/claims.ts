@@ -20,13 +20,19 @@ export function claimTree(members: Readonly<Record<string, ClaimValue | ClaimTre
   return tree;
 }
 
-/** The value at a dotted path (`tpm.pcrs.sha256.8`), own members only; undefined when there is none or it is a tree. */
-export function claimAt(claims: ClaimTree, path: string): ClaimValue | undefined {
+/** What stands at a dotted path (`tpm.pcrs.sha256.8`), a tree included; own members only. */
+export function nodeAt(claims: ClaimTree, path: string): ClaimValue | ClaimTree | undefined {
   let node: ClaimValue | ClaimTree | undefined = claims;
   for (const name of path.split('.')) {
     if (typeof node !== 'object' || !Object.hasOwn(node, name)) return undefined;
     node = node[name];
   }
+  return node;
+}
+
+/** The value at a dotted path; undefined when there is none or it is a tree. */
+export function claimAt(claims: ClaimTree, path: string): ClaimValue | undefined {
+  const node = nodeAt(claims, path);
   return typeof node === 'object' ? undefined : node;
 }
 

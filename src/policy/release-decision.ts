@@ -1,4 +1,4 @@
-import { type AttestationResult, type ClaimTree, type ClaimValue } from '../claims/claims.js';
+import { nodeAt, type AttestationResult, type ClaimTree, type ClaimValue } from '../claims/claims.js';
 import type { EvaluatedCondition, EvaluatedGroup, EvaluatedNode } from './decision.js';
 import {
   type AuthorityRules,
@@ -111,14 +111,4 @@ function compareOrder(
 function quantity(value: ClaimValue): bigint | number | undefined {
   if (typeof value === 'string') return DECIMAL_INTEGER.test(value) ? BigInt(value) : undefined;
   return typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER ? value : undefined;
-}
-
-/** What stands at a dotted path, a tree included; own members only. */
-function nodeAt(claims: ClaimTree, path: string): ClaimValue | ClaimTree | undefined {
-  let node: ClaimValue | ClaimTree | undefined = claims;
-  for (const name of path.split('.')) {
-    if (typeof node !== 'object' || !Object.hasOwn(node, name)) return undefined;
-    node = node[name];
-  }
-  return node;
 }
