@@ -1,0 +1,169 @@
+import { toBase64url } from '../bytes/base64url.js';
+import { canonicalJson, type Json } from '../bytes/canonical-json.js';
+import { MalformedError } from '../bytes/malformed-error.js';
+import { entryFault, nameMembers } from './entry-schemas.js';
+import { isEntryType } from './entry-types.js';
+import type { NameKind } from './entry-members.js';
+import type { Pseudonyms } from './names.js';
+
+/** What an entry is at most, in bytes of canonical JSON. Larger parts are kept beside the log, with their hash in the entry. */
+export const MAX_ENTRY_BYTES = 16_384;
+
+/** The members of a log entry, without those that composing adds; members that are undefined are left out. */
+export type EntryBody = Readonly<Record<string, Json | undefined>>;
+
+/** A parsed entry. */
+export type Members = Readonly<Record<string, Json>>;
+
+/** One value for each name that was salted, by the member it stands in; `<member>/<position>` in a list. */
+export type PerName = Readonly<Record<string, string>>;
+
+/** An entry as it goes into the log, and what is kept beside it. */
+export interface ComposedEntry {
+  /** Canonical JSON: the leaf's bytes as UTF-8. */
+  readonly text: string;
+  /** Where names were salted: member to plain name, for whoever may know it. */
+  readonly names?: PerName;
+  /** Where names were salted: member to salt, base64url. For the receipt alone. */
+  readonly salts?: PerName;
+}
+
+/**
+ * The entry of one type: the body with `type`, `time` (ms since the Unix epoch, written as RFC 3339) and
+ * `state_generation`, its names salted where pseudonyms are given. Throws RangeError for more than MAX_ENTRY_BYTES, and
+ * Error for a body that is not valid against the schema of the type or has no canonical form: bugs of the caller.
+ */
+export function composeEntry(
+  type: string,
+  body: EntryBody,
+  at: { readonly timeMs: number; readonly generation: number },
+  pseudonyms?: Pseudonyms,
+): ComposedEntry {
+  if (body['names'] !== undefined) throw new Error(`a log entry of type ${type} sets the member names by itself`);
+  const salted = pseudonyms === undefined ? undefined : saltNames(type, body, pseudonyms);
+  const entry = inOrder({
+    ...body,
+    ...salted?.replaced,
+    type,
+    time: new Date(at.timeMs).toISOString(),
+    state_generation: String(at.generation),
+  });
+  const plain = JSON.stringify(entry);
+  const text = isPlain(entry, plain) ? plain : canonicalJson(entry).toString('utf8');
+  const bytes = Buffer.byteLength(text, 'utf8');
+  if (bytes > MAX_ENTRY_BYTES) {
+    throw new RangeError(
+      `a log entry of type ${type} would be ${String(bytes)} bytes, over ${String(MAX_ENTRY_BYTES)}`,
+    );
+  }
+  const fault = entryFault(type, entry);
+  if (fault !== undefined) throw new Error(`a log entry of type ${type} is not valid: ${fault}`);
+  return salted === undefined ? { text } : { text, names: salted.names, salts: salted.salts };
+}
+
+/**
+ * An entry of the log, read from its text: a JSON object in canonical form (RFC 8785), of at most MAX_ENTRY_BYTES, with
+ * integers within ±(2^53-1) alone. Throws MalformedError. NOT checked: its schema, see `entryFault`. An auditor calls
+ * this for every entry there is, so what is canonical is accepted without being written anew by slower means.
+ */
+export function parseEntry(text: string): Members {
+  if (text.length > MAX_ENTRY_BYTES || Buffer.byteLength(text, 'utf8') > MAX_ENTRY_BYTES) {
+    throw new MalformedError('log entry: too long');
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new MalformedError('log entry: not JSON');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new MalformedError('log entry: not a JSON object');
+  }
+  // In this order: nothing that nests deeply may reach JSON.stringify, which would use up the stack.
+  const plain = isPlain(value, text) && JSON.stringify(value) === text;
+  if (!plain && canonicalJson(value as Json).toString('utf8') !== text) {
+    throw new MalformedError('log entry: not in canonical form');
+  }
+  return value as Members;
+}
+
+/** The members that are there, by UTF-16 code units. */
+function inOrder(body: EntryBody): EntryBody {
+  const ordered: Record<string, Json> = {};
+  for (const member of Object.keys(body).sort()) {
+    const value = body[member];
+    if (value !== undefined) ordered[member] = value;
+  }
+  return ordered;
+}
+
+/**
+ * Whether `text`, if it is what JSON.stringify makes of the value, is canonical: it spells strings as RFC 8785 does, but
+ * for lone surrogates, and writes members in the order that the object has them. False does not say that it is not:
+ * then only the slow way, canonicalJson, knows.
+ */
+function isPlain(value: object, text: string): boolean {
+  return !text.includes('\\ud') && isOrdered(value, 0);
+}
+
+/** Entries of ours are flat but for lists; what is nested deeper is left to canonicalJson, which bounds it. */
+const MAX_PLAIN_DEPTH = 8;
+
+function isOrdered(value: object, depth: number): boolean {
+  if (depth > MAX_PLAIN_DEPTH) return false;
+  if (Array.isArray(value)) return value.every((item) => isPlainValue(item, depth));
+  let before: string | undefined;
+  for (const [member, item] of Object.entries(value)) {
+    if (before !== undefined && before >= member) return false;
+    if (!isPlainValue(item, depth)) return false;
+    before = member;
+  }
+  return true;
+}
+
+function isPlainValue(value: unknown, depth: number): boolean {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return true;
+    case 'number':
+      return Number.isSafeInteger(value);
+    case 'object':
+      return value === null || isOrdered(value, depth + 1);
+    default:
+      return false;
+  }
+}
+
+interface Salted {
+  readonly replaced: EntryBody;
+  readonly names: PerName;
+  readonly salts: PerName;
+}
+
+/** The members of the body that are names, with their pseudonyms; undefined where there is none. */
+function saltNames(type: string, body: EntryBody, pseudonyms: Pseudonyms): Salted | undefined {
+  const replaced: Record<string, Json> = {};
+  const names: Record<string, string> = {};
+  const salts: Record<string, string> = {};
+  const hide = (at: string, kind: NameKind, name: Json): string => {
+    if (typeof name !== 'string') throw new Error(`a log entry of type ${type} has no name at ${at}`);
+    const pseudonym = pseudonyms.of(kind, name);
+    names[at] = name;
+    salts[at] = toBase64url(pseudonym.salt);
+    return pseudonym.value;
+  };
+  for (const [member, kind] of isEntryType(type) ? nameMembers(type) : []) {
+    const value = body[member];
+    if (value === undefined) continue;
+    replaced[member] = isList(value)
+      ? value.map((name, at) => hide(`${member}/${String(at)}`, kind, name))
+      : hide(member, kind, value);
+  }
+  if (Object.keys(replaced).length === 0) return undefined;
+  return { replaced: { ...replaced, names: 'salted' }, names, salts };
+}
+
+function isList(value: Json): value is readonly Json[] {
+  return Array.isArray(value);
+}
