@@ -31,15 +31,21 @@ const MAY_IMPORT = {
   collateral: CORE,
   telemetry: CORE,
   config: CORE,
+  witness: CORE,
   simulator: ['bytes', 'crypto', 'evidence'],
-  workload: ['bytes', 'crypto', 'challenge', 'translog', 'simulator'],
+  workload: ['reason', 'bytes', 'crypto', 'challenge', 'translog', 'simulator'],
+  audit: ['reason', 'bytes', 'crypto', 'translog'],
 };
 
 /** Siblings that do not know each other. */
 const SEPARATE = [
   ['evidence', 'tpm'],
   ['http', 'native'],
+  ['http', 'log'],
+  ['http', 'witness'],
   ['store', 'sqlite'],
+  ['store', 'checkpoint-file'],
+  ['store', 'witness'],
 ];
 
 const rooms = Object.entries(MAY_IMPORT).map(([folder, allowed]) => ({

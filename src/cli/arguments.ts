@@ -25,6 +25,12 @@ export function versionId(text: string): string {
   throw new InvalidArgumentError('Version ids are 32 hex digits, as `portcullis key show NAME` lists them.');
 }
 
+/** 32 hex digits, lower-cased. */
+export function releaseId(text: string): string {
+  if (/^[0-9a-f]{32}$/i.test(text)) return text.toLowerCase();
+  throw new InvalidArgumentError('Release ids are 32 hex digits, as answers and receipts have them in release_id.');
+}
+
 /** A SHA-256 in hex of either case, lower-cased. */
 export function sha256Hex(text: string): string {
   if (/^[0-9a-f]{64}$/i.test(text)) return text.toLowerCase();

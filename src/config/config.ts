@@ -7,6 +7,7 @@ import type { Profile } from '../release/records.js';
 import { type Given, readEnvironment, readFileSource, readFlags } from './sources.js';
 import { SETTINGS, type SettingPath } from './settings.js';
 import { type Address, isLoopback } from './values.js';
+import { insecureWitness, type WitnessEntry } from './witness-list.js';
 
 /** What the broker runs with. File names are as given, those of the configuration file relative to it. */
 export interface Config {
@@ -23,6 +24,16 @@ export interface Config {
     readonly releasesPerSecond: number;
   };
   readonly explain: 'full' | 'codes';
+  readonly log: {
+    readonly names: 'plain' | 'salted';
+    /** undefined: in the data directory. */
+    readonly checkpointFile: string | undefined;
+    readonly witnesses: readonly WitnessEntry[];
+    /** How many of them must have cosigned the record of a release before it is answered. */
+    readonly quorum: number;
+  };
+  /** Whether presented evidence is archived. */
+  readonly archiveEvidence: boolean;
 }
 
 export type Origin = 'flag' | 'environment' | 'file' | 'default';
@@ -91,6 +102,8 @@ function assemble(read: Read, errors: string[]): Config | undefined {
   const [bodyBytes, challengeTtlMs] = [read('limits.body'), read('limits.challenge_ttl')];
   const releasesPerSecond = read('limits.releases_per_second');
   const explain = read('explain');
+  const [witnesses, quorum] = [read('log.witnesses'), read('log.quorum')];
+  const [names, checkpointFile, archive] = [read('log.names'), read('log.checkpoint_file'), read('archive.evidence')];
 
   if (dataDir === undefined) errors.push('data_dir: is missing; give --data-dir D');
   if (cert === undefined && key !== undefined)
@@ -111,21 +124,41 @@ function assemble(read: Read, errors: string[]): Config | undefined {
       'challenge.client_ca: is another file than tls.client_ca, which every client must satisfy already; set one of them',
     );
   }
+  if (witnesses !== undefined && quorum !== undefined && quorum > witnesses.length) {
+    errors.push(
+      `log.quorum: is larger than the number of witnesses, ${String(witnesses.length)}, so that nothing could be released; add to log.witnesses`,
+    );
+  }
   if (dataDir === undefined || listen === undefined || bodyBytes === undefined) return undefined;
   if (challengeTtlMs === undefined || releasesPerSecond === undefined || explain === undefined) return undefined;
+  if (names === undefined || archive === undefined || witnesses === undefined || quorum === undefined) return undefined;
   const tls =
     cert === undefined || key === undefined
       ? undefined
       : { cert, key, ...(clientCa === undefined ? {} : { clientCa }) };
   const limits = { bodyBytes, challengeTtlMs, releasesPerSecond };
-  const config: Config = { profile, dataDir, listen, tls, challengeClientCa, limits, explain };
+  const config: Config = {
+    profile,
+    dataDir,
+    listen,
+    tls,
+    challengeClientCa,
+    limits,
+    explain,
+    log: { names, checkpointFile, witnesses, quorum },
+    archiveEvidence: archive === 'on',
+  };
   const exposed = profile === undefined ? undefined : exposureFault(config, profile);
   if (exposed !== undefined) errors.push(exposed);
   return config;
 }
 
-/** Why a configuration must not be served under a profile: production without TLS listens on loopback only. What to do, or undefined. */
-export function exposureFault({ listen, tls }: Config, profile: Profile): string | undefined {
-  if (profile === 'development' || tls !== undefined || isLoopback(listen.host)) return undefined;
+/**
+ * Why a configuration must not be served under a profile: production without TLS listens on loopback only, and asks
+ * witnesses on other machines over TLS only. What to do, or undefined.
+ */
+export function exposureFault({ listen, tls, log }: Config, profile: Profile): string | undefined {
+  if (profile === 'development') return undefined;
+  if (tls !== undefined || isLoopback(listen.host)) return insecureWitness(log.witnesses);
   return 'listen: without TLS the production profile listens on loopback only; set tls.cert and tls.key, or listen on 127.0.0.1, [::1] or localhost (behind a proxy that ends TLS)';
 }

@@ -28,11 +28,20 @@ function valuesOf(config: Config): Readonly<Record<SettingPath, string | undefin
     'limits.body': `${String(limits.bodyBytes)} bytes`,
     'limits.challenge_ttl': `${String(limits.challengeTtlMs / 1000)}s`,
     'limits.releases_per_second': limits.releasesPerSecond === 0 ? '0, unlimited' : String(limits.releasesPerSecond),
+    'log.names': config.log.names,
+    'log.checkpoint_file': config.log.checkpointFile,
+    'log.witnesses': witnessesOf(config),
+    'log.quorum': String(config.log.quorum),
+    'archive.evidence': config.archiveEvidence ? 'on' : 'off',
     explain: config.explain,
   };
 }
 
-function consequences({ profile, listen, tls, challengeClientCa }: Config): string[] {
+function witnessesOf({ log }: Config): string {
+  return log.witnesses.length === 0 ? 'none' : log.witnesses.map(({ name, url }) => `${name} at ${url}`).join(', ');
+}
+
+function consequences({ profile, listen, tls, challengeClientCa, log }: Config): string[] {
   const reach = isLoopback(listen.host) ? 'this machine only' : 'other machines';
   return [
     `serves ${tls === undefined ? 'HTTP without TLS' : 'HTTPS, TLS 1.2 or later'}; reachable from ${reach}`,
@@ -40,6 +49,13 @@ function consequences({ profile, listen, tls, challengeClientCa }: Config): stri
     ...(challengeClientCa === undefined
       ? []
       : ['asking for a challenge needs a client certificate (challenge.client_ca)']),
+    ...(log.witnesses.length === 0
+      ? []
+      : [
+          log.quorum === 0
+            ? 'no release waits for witnesses; what they cosign is published with the log'
+            : `a release is answered when ${String(log.quorum)} of ${String(log.witnesses.length)} witnesses have cosigned its record, or not at all`,
+        ]),
     ...(profile === undefined ? ['the profile is the one that init fixed in data_dir'] : []),
   ];
 }

@@ -1,5 +1,6 @@
 import type { Profile } from '../release/records.js';
 import { type Address, address, duration, integer, line, oneOf, type Parse, size } from './values.js';
+import { type WitnessEntry, witnessList } from './witness-list.js';
 
 /** One setting: its path in the file, and what it means. Its variable is PORTCULLIS_ and the path in upper case. */
 export interface Setting<T> {
@@ -8,6 +9,8 @@ export interface Setting<T> {
   readonly fallback?: string;
   /** A file name: relative ones in the configuration file are relative to that file. */
   readonly file?: true;
+  /** A list in the file; as text, in the environment, its JSON. */
+  readonly list?: true;
   readonly description: string;
 }
 
@@ -17,6 +20,10 @@ function setting<T>(parse: Parse<T>, description: string, fallback?: string): Se
 
 function file(description: string): Setting<string> {
   return { parse: line, description, file: true };
+}
+
+function list<T>(parse: Parse<T>, description: string): Setting<T> {
+  return { parse, description, list: true, fallback: '[]' };
 }
 
 /** Every setting there is, by its path in the file (contract, section 5). */
@@ -34,6 +41,21 @@ export const SETTINGS = {
     integer(0, 1_000_000),
     'release requests per second and process; 0: unlimited',
     '0',
+  ),
+  'log.names': setting(
+    oneOf('plain', 'salted'),
+    'salted: names of deployments and keys stand in the public log as salted hashes',
+    'plain',
+  ),
+  'log.checkpoint_file': file(
+    'keeps the newest checkpoint outside the database, best on another volume; unset: log.checkpoint in data_dir',
+  ),
+  'log.witnesses': list<readonly WitnessEntry[]>(witnessList, 'witnesses that cosign the log, each with url and key'),
+  'log.quorum': setting(integer(0, 15), 'how many witnesses must have cosigned the record of a release; 0: none', '0'),
+  'archive.evidence': setting(
+    oneOf('off', 'on'),
+    'on: what a released key was given for is kept, encrypted, so that it can be appraised again',
+    'off',
   ),
   explain: setting(oneOf('full', 'codes'), 'codes: denials hide expected values from workloads', 'full'),
 } as const;
@@ -66,4 +88,9 @@ export function isSettingPath(path: string): path is SettingPath {
 /** Whether a setting names a file. */
 export function isFileName(path: SettingPath): boolean {
   return 'file' in SETTINGS[path];
+}
+
+/** Whether a setting is a list in the file. */
+export function isList(path: SettingPath): boolean {
+  return 'list' in SETTINGS[path];
 }

@@ -3,6 +3,7 @@ import { parseDocument } from 'yaml';
 import {
   COMMAND_VARIABLES,
   isFileName,
+  isList,
   isSettingPath,
   SETTINGS,
   type SettingPath,
@@ -54,8 +55,8 @@ export function readFileSource({ path, text }: { readonly path: string; readonly
       if (prefix === '' && typeof name === 'string' && Object.hasOwn(UNSUPPORTED, name)) {
         if (asksForSomething(value)) errors.push(`${path}: ${name}: ${UNSUPPORTED[name] ?? ''}`);
       } else if (isSettingPath(at)) {
-        const scalar = typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
-        if (scalar === undefined) errors.push(`${path}: ${at}: needs one value`);
+        const scalar = isList(at) ? listText(value) : scalarText(value);
+        if (scalar === undefined) errors.push(`${path}: ${at}: needs ${isList(at) ? 'a list' : 'one value'}`);
         else
           values.set(at, {
             text: isFileName(at) ? besideFile(path, scalar) : scalar,
@@ -102,6 +103,21 @@ export function readFlags(flags: Readonly<Partial<Record<SettingPath, string | u
     if (text !== undefined && isSettingPath(path)) values.set(path, { text, place: `--${path.replace(/[._]/g, '-')}` });
   }
   return { values, errors: [], warnings: [] };
+}
+
+function scalarText(value: unknown): string | undefined {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
+}
+
+/** A list of members with texts, as the JSON that stands for it in the environment; what is none of these becomes null. */
+function listText(value: unknown): string | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const members = (value as readonly unknown[]).map((member) => {
+    if (!(member instanceof Map)) return null;
+    const texts = [...member].map(([name, text]) => [String(name), typeof text === 'string' ? text : null] as const);
+    return Object.fromEntries(texts);
+  });
+  return JSON.stringify(members);
 }
 
 function asksForSomething(value: unknown): boolean {

@@ -61,15 +61,16 @@ export class Exchange {
     this.text(status, 'application/json', JSON.stringify(value));
   }
 
-  text(status: number, contentType: string, text: string): void {
+  /** Answers with a body that is complete: text, or bytes as they are. */
+  text(status: number, contentType: string, body: string | Uint8Array): void {
     const { request, response } = this;
     if (response.headersSent || response.destroyed) return;
     const unread = !request.complete && request.listenerCount('data') === 0;
     if (unread && expectsContinue(request)) response.setHeader('connection', 'close');
     else if (unread) readOff(request);
     if (this.#services.lifecycle.phase === 'draining') response.setHeader('connection', 'close');
-    response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(text) });
-    response.end(text);
+    response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) });
+    response.end(body);
   }
 
   refuse(refusal: Denial): void {

@@ -1,7 +1,8 @@
 import { KekError } from '../keys/kek.js';
 import { REASONS, reject, type ReasonCode, type Rejection } from '../reason/reason.js';
 import type { Denial } from '../release/broker.js';
-import { StoreIntegrityError, StoreUnavailableError } from '../release/store.js';
+import { UnwitnessedError } from '../release/receipt.js';
+import { RolledBackError, StoreIntegrityError, StoreUnavailableError } from '../release/store.js';
 
 /** The status of each reason: the only place of the native face that knows statuses. Complete, or it does not compile. */
 const STATUS: Readonly<Record<ReasonCode, number>> = {
@@ -44,6 +45,15 @@ const STATUS: Readonly<Record<ReasonCode, number>> = {
   'policy.validity': 403,
   'policy.pcr': 403,
   'policy.claims': 403,
+  'checkpoint.malformed': 400,
+  'checkpoint.origin': 403,
+  'checkpoint.signature': 403,
+  'checkpoint.cosignature': 403,
+  'receipt.malformed': 400,
+  'receipt.proof': 403,
+  'receipt.jwe': 403,
+  'receipt.mismatch': 403,
+  'log.unwitnessed': 503,
   'store.unavailable': 503,
   'store.integrity': 503,
   internal: 500,
@@ -113,8 +123,20 @@ export function refusalOfFault(error: unknown): Rejection {
   if (error instanceof StoreUnavailableError) {
     return reject('store.unavailable', 'the store cannot be written or read now; try again later');
   }
+  if (error instanceof RolledBackError) {
+    return reject(
+      'store.integrity',
+      'the database lacks entries of its log that were seen before; nothing is released or changed until an administrator restores the newer database, or accepts the loss: portcullis log accept-rollback',
+    );
+  }
   if (error instanceof StoreIntegrityError) {
     return reject('store.integrity', 'stored state fails its authentication; an administrator must look at the log');
+  }
+  if (error instanceof UnwitnessedError) {
+    return reject(
+      'log.unwitnessed',
+      'the release is recorded, but too few witnesses have cosigned it; ask again with a new challenge',
+    );
   }
   if (error instanceof KekError)
     return reject('internal', 'a key could not be unwrapped; the request id finds the fault in the log');

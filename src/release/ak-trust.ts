@@ -1,9 +1,16 @@
+import type { X509Certificate } from 'node:crypto';
 import { verifySimulatorCertificate } from '../endorsement/simulator.js';
 import type { AkIdentity, AkTrust } from '../evidence/tpm/ak.js';
 import type { Deployment } from '../policy/deployment.js';
 import { accept, reject, type Result } from '../reason/reason.js';
-import type { BrokerContext } from './context.js';
-import type { ReleaseFacts } from './store.js';
+import type { DecidingFacts } from './entitlement.js';
+
+/** What vouches for AKs beside the facts of the store, and when: ms since the Unix epoch. */
+export interface TrustAnchors {
+  /** Development profile only. */
+  readonly simulatorCa: X509Certificate | undefined;
+  readonly nowMs: number;
+}
 
 /**
  * What makes an AK believable to a deployment: pinned by an administrator (SPKI and Name both match), or, in the
@@ -11,8 +18,8 @@ import type { ReleaseFacts } from './store.js';
  * attributes, and with them the Name, does not dodge it. Otherwise ak.untrusted.
  */
 export function akTrust(
-  context: BrokerContext,
-  facts: ReleaseFacts,
+  { simulatorCa, nowMs }: TrustAnchors,
+  facts: DecidingFacts,
   deployment: Deployment,
   certificates: readonly Buffer[],
 ): (ak: AkIdentity) => Result<AkTrust> {
@@ -23,8 +30,8 @@ export function akTrust(
     if (trust.includes('pinned') && pin?.deployments.includes(deployment.name) === true && pin.akName === ak.name) {
       return accept('pinned');
     }
-    if (trust.includes('simulator') && context.simulator !== undefined) {
-      return verifySimulatorCertificate(certificates[0], ak.spki, context.simulator.certificate, context.clock());
+    if (trust.includes('simulator') && simulatorCa !== undefined) {
+      return verifySimulatorCertificate(certificates[0], ak.spki, simulatorCa, nowMs);
     }
     return reject(
       'ak.untrusted',

@@ -54,6 +54,7 @@ export async function trustAttester(
     await change.append('attester.trusted', {
       actor: by.tokenId,
       deployment: request.deployment,
+      attester: record.name,
       ak_name: record.akName,
       ak_spki_sha256: spki,
       trust: 'pinned',
@@ -103,7 +104,12 @@ export async function revokeAttester(
     const record = await findAttester(change, id);
     const spki = record?.spkiSha256 ?? (SPKI_HASH.test(id) ? id.toLowerCase() : undefined);
     if (spki === undefined) return noSuchAttester();
-    await change.append('attester.revoked', { actor: by.tokenId, ak_spki_sha256: spki, ak_name: record?.akName });
+    await change.append('attester.revoked', {
+      actor: by.tokenId,
+      attester: record?.name,
+      ak_name: record?.akName,
+      ak_spki_sha256: spki,
+    });
     await change.revocations.add(spki);
     return accept(record === undefined ? { ak_spki_sha256: spki, state: 'revoked' } : presentRecord(record, true));
   });

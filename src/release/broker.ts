@@ -1,3 +1,4 @@
+import type { EntrySelection } from './entry-selection.js';
 import type { Json } from '../bytes/canonical-json.js';
 import type { Decision } from '../policy/decision.js';
 import type { Rejection, Result } from '../reason/reason.js';
@@ -13,6 +14,7 @@ import type {
   ListView,
   PolicyView,
   ReleaseView,
+  ReplayView,
   SimulatedMachineView,
   TokenView,
 } from './views.js';
@@ -164,9 +166,9 @@ export interface Broker {
 
   rotateKek(by: Principal): Promise<Result<{ readonly kek: string; readonly rewrapped: number }>>;
   /** Newest first. */
-  listEntries(
-    query: PageRequest & { readonly type?: string; readonly deployment?: string },
-  ): Promise<Result<ListView<EntryView>>>;
+  listEntries(query: PageRequest & EntrySelection): Promise<Result<ListView<EntryView>>>;
+  /** Appraises an archived release again, as it was then. resource.unknown where none is archived. */
+  replayRelease(releaseId: string, options: { readonly evidence?: boolean }): Promise<Result<ReplayView>>;
 
   /** Development profile only; undefined in production, where the route does not exist. */
   readonly simulateMachine?: (request: {

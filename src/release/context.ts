@@ -12,6 +12,7 @@ import type { ReasonCode } from '../reason/reason.js';
 import type { DenialRecorder } from './denial-recorder.js';
 import type { Profile } from './records.js';
 import type { Store } from './store.js';
+import type { Pseudonyms } from '../translog/names.js';
 
 /** What is told to telemetry. */
 export interface Observer {
@@ -39,6 +40,10 @@ export interface BrokerContext {
   /** The vkey string of the log. */
   readonly logKey: string;
   readonly store: Store;
+  /** Where a quorum of witnesses must cosign what is answered: the checkpoint, cosigned, that covers an entry; undefined where it does not come in time. */
+  readonly witnesses: { cover(index: number): Promise<string | undefined> } | undefined;
+  /** Where names in entries are salted. */
+  readonly pseudonyms: Pseudonyms | undefined;
   readonly keks: KekProvider;
   readonly generateKey: KeyGenerator;
   /** ms since the Unix epoch. */
@@ -47,6 +52,8 @@ export interface BrokerContext {
   readonly nonceKey: (epoch: number) => NonceKey;
   /** 32 bytes: the key of token hashes. */
   readonly tokenKey: Buffer;
+  /** Whether what releases are given for is archived; the key (32 bytes) also opens what was archived before. */
+  readonly archive: { readonly on: boolean; readonly key: Buffer };
   readonly challengeTtlMs: number;
   /** `codes` hides expected values from workloads. */
   readonly explain: 'full' | 'codes';

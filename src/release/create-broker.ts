@@ -9,6 +9,7 @@ import { deleteKey, recoverKey, setKeyEnabled } from './key-lifecycle.js';
 import { createKey, listKeys, rotateKey, setKeyDeployments, setKeyFrozen, showKey } from './keys.js';
 import { listPolicies, registerPolicy, retirePolicy, showPolicy } from './policies.js';
 import { release } from './release.js';
+import { replayRelease } from './replay.js';
 import { simulateMachine } from './simulate-machine.js';
 import { authenticate, createToken, listTokens, revokeToken } from './tokens.js';
 
@@ -64,6 +65,7 @@ export function createBroker(context: BrokerContext): Broker {
 
     rotateKek: (by) => rotateKek(context, by),
     listEntries: (query) => listEntries(context, query),
+    replayRelease: (releaseId, options) => replayRelease(context, releaseId, options),
     ...(simulator === undefined ? {} : { simulateMachine: (request) => simulateMachine(context, simulator, request) }),
   };
 }

@@ -3,6 +3,8 @@ import { sha256 } from '../crypto/digest.js';
 import type { Json } from '../bytes/canonical-json.js';
 import type { ReasonCode } from '../reason/reason.js';
 import type { Denial } from './broker.js';
+import type { Random } from '../crypto/random.js';
+import { DECISION_SALT_BYTES, saltedDecision } from './salted-decision.js';
 import type { Store } from './store.js';
 
 /** Denial records that one attester may cause at once, and how fast that refills. */
@@ -45,11 +47,13 @@ export interface DenialContext {
 export class DenialRecorder {
   readonly #store: Store;
   readonly #clock: () => number;
+  readonly #random: Random;
   readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
   readonly #counts = new Map<ReasonCode, number>();
 
-  constructor(store: Store, clock: () => number) {
+  constructor(store: Store, clock: () => number, random: Random) {
     this.#store = store;
+    this.#random = random;
     this.#clock = clock;
   }
 
@@ -72,7 +76,8 @@ export class DenialRecorder {
       ak_name: context.akName,
       ak_spki_sha256: akSpkiSha256,
     };
-    const detail = denial.decision === undefined ? undefined : JSON.stringify(denial.decision);
+    const salt = toHex(this.#random(DECISION_SALT_BYTES));
+    const detail = denial.decision === undefined ? undefined : saltedDecision(denial.decision, salt);
     const hash = detail === undefined ? undefined : toHex(sha256(Buffer.from(detail, 'utf8')));
     this.#store
       .appendRecord('denial', { ...body, decision_sha256: hash }, detail)

@@ -1,7 +1,9 @@
+import { toBase64url } from '../bytes/base64url.js';
 import { canonicalJson } from '../bytes/canonical-json.js';
 import { toHex } from '../bytes/hex.js';
 import { sha256 } from '../crypto/digest.js';
 import { admitDeployment } from '../policy/admit.js';
+import { bootChain } from '../policy/boot-chain.js';
 import { parseDeployment } from '../policy/deployment-document.js';
 import { lintDeployment } from '../policy/lint.js';
 import { deploymentDocument } from '../policy/render-deployment.js';
@@ -15,6 +17,8 @@ import { presentDeployment } from './present.js';
 import type { DeploymentRecord } from './records.js';
 import type { StoreChange, StoreView } from './store.js';
 import type { AppliedView, DeploymentView, ListView } from './views.js';
+
+const DETAIL_SALT_BYTES = 16;
 
 /**
  * Applies a deployment document (wire form): creates the deployment, or makes what is stored equal to the document, the
@@ -55,21 +59,39 @@ export async function applyDeployment(
     const plan = await planApplication(change, parsed.value, context.clock());
     if (!plan.ok) return plan;
     if (createOnly && !plan.value.created) return exists;
-    await carryOut(change, by, plan.value);
+    await carryOut(context, change, by, plan.value);
     return answer(plan.value, await change.freezes.has(freezeId(name)));
   });
 }
 
-async function carryOut(change: StoreChange, by: Principal, plan: ApplicationPlan): Promise<void> {
+async function carryOut(
+  context: BrokerContext,
+  change: StoreChange,
+  by: Principal,
+  plan: ApplicationPlan,
+): Promise<void> {
   const { deployment } = plan.record;
-  const documentSha256 = toHex(sha256(canonicalJson(deploymentDocument(deployment))));
   const actor = by.tokenId;
-  const detail = JSON.stringify(plan.changes);
-  const changesSha256 = toHex(sha256(Buffer.from(detail, 'utf8')));
-  const hashes = { document_sha256: documentSha256, changes_sha256: changesSha256 };
+  const document = deploymentDocument(deployment);
+  // Random bytes, since its hash is public: whoever guesses the document could confirm the guess.
+  const salt = toBase64url(context.random(DETAIL_SALT_BYTES));
+  const detail = JSON.stringify({ document, changes: plan.changes, salt });
+  const { source, bank, pcr } = deployment.measurement;
   await change.append(
     'deployment.applied',
-    { actor, deployment: deployment.name, created: plan.created, ...hashes },
+    {
+      actor,
+      deployment: deployment.name,
+      created: plan.created,
+      source,
+      bank,
+      pcr,
+      boot: bootChain(deployment),
+      trust: deployment.attesters.trust,
+      any_from_roots: deployment.attesters.anyFromRoots,
+      document_sha256: toHex(sha256(canonicalJson(document))),
+      detail_sha256: toHex(sha256(Buffer.from(detail, 'utf8'))),
+    },
     detail,
   );
   await change.deployments.put(plan.record);

@@ -4,10 +4,13 @@ import { deriveKey } from '../crypto/derive.js';
 import type { Random } from '../crypto/random.js';
 import type { KekProvider } from '../keys/kek.js';
 import { openSecret, sealSecret, type SecretIdentity } from '../keys/secret.js';
+import { CheckpointSigner } from '../translog/checkpoint.js';
+import { composeEntry } from '../translog/entry.js';
 import { logPublicKey, verifierKey } from '../translog/log-key.js';
 import type { BrokerRecord, Profile } from './records.js';
-import type { Store } from './store.js';
+import type { LogIdentity, Store } from './store.js';
 import { mintToken } from './tokens.js';
+import type { Pseudonyms } from '../translog/names.js';
 
 const SECRET_BYTES = 32;
 
@@ -46,12 +49,33 @@ export function openRootSecret(keks: KekProvider, record: BrokerRecord): Promise
   });
 }
 
+function logIdentity(signer: CheckpointSigner, pseudonyms: Pseudonyms | undefined): LogIdentity {
+  return { signer, compose: (type, body, at) => composeEntry(type, body, at, pseudonyms) };
+}
+
+/** Opens the log key and makes the log's identity with it. Throws KekError as openRootSecret does. */
+export async function openLogIdentity(
+  keks: KekProvider,
+  record: BrokerRecord,
+  pseudonyms?: Pseudonyms,
+): Promise<LogIdentity> {
+  const seed = await openSecret(keks, secretIdentity(record, 'log-key'), {
+    kek: record.kek,
+    wrapped: record.wrappedLogKey,
+  });
+  try {
+    return logIdentity(new CheckpointSigner(record.logOrigin, seed), pseudonyms);
+  } finally {
+    seed.fill(0);
+  }
+}
+
 /**
  * Fills a fresh store: the broker's identity and profile, its root secret and log key under the KEK, and the first admin
  * token. `authenticate` gives the store the key of its row MACs before the first row is written.
  */
 export async function initialiseStore(
-  store: Store & { authenticate(rowMacKey: Buffer): void },
+  store: Store & { authenticate(rowMacKey: Buffer, log: LogIdentity): void },
   keks: KekProvider,
   ports: { readonly clock: () => number; readonly random: Random },
   profile: Profile,
@@ -67,7 +91,10 @@ export async function initialiseStore(
     const root = await sealSecret(keks, secretIdentity(identity, 'root-secret'), rootSecret);
     const log = await sealSecret(keks, secretIdentity(identity, 'log-key'), logSeed);
     const { token, record } = mintToken({ ...ports, tokenKey }, { name: 'init', role: 'admin' });
-    store.authenticate(deriveKey(rootSecret, 'row-mac', FIXED_EPOCH));
+    store.authenticate(
+      deriveKey(rootSecret, 'row-mac', FIXED_EPOCH),
+      logIdentity(new CheckpointSigner(logOrigin, logSeed), undefined),
+    );
     await store.change(async (change) => {
       await change.append('broker.initialised', { broker, profile, log_origin: logOrigin });
       await change.setBroker({

@@ -49,7 +49,7 @@ async function retireUnused(context: BrokerContext, keep: readonly string[]): Pr
 }
 
 /** Throws KekError where a KEK was destroyed between wrapping and storing: to be called inside the change that stores. */
-export async function assertKekHeld(context: BrokerContext, kek: string): Promise<void> {
+export async function assertKekHeld(context: Pick<BrokerContext, 'keks'>, kek: string): Promise<void> {
   if (await context.keks.holds(kek)) return;
   throw new KekError(
     'the KEK was destroyed by a rotation before what it wraps was stored; nothing was changed, try again',

@@ -2,6 +2,7 @@ import { accept, reject, type Result } from '../reason/reason.js';
 import type { Principal } from './broker.js';
 import type { BrokerContext } from './context.js';
 import { changeKey, noSuchVersion } from './keys.js';
+import { rfc3339 } from './time.js';
 import type { KeyState, KeyVersionRecord } from './records.js';
 import type { KeyView } from './views.js';
 
@@ -76,7 +77,7 @@ export async function purgeDeleted(context: BrokerContext, nowMs: number): Promi
     }
     for (const version of dueVersions) {
       const current = await change.keyVersions.get(version.key, version.version);
-      if (current === undefined || !due(current)) continue;
+      if (current === undefined || !due(current) || current.ciphertext.length === 0) continue;
       await change.append('key.purged', { key: version.key, version: version.version });
       await change.keyVersions.put({ ...current, wrappedDek: Buffer.alloc(0), ciphertext: Buffer.alloc(0) });
     }
@@ -102,7 +103,13 @@ async function setState(context: BrokerContext, by: Principal, wanted: StateChan
     if (!from.includes(state) || destroyed) {
       return reject('resource.state', `it is ${destroyed ? 'destroyed' : state}, so it cannot become ${to}`);
     }
-    await change.append('key.state', { actor: by.tokenId, key: key.name, version: version?.version, state: to });
+    await change.append('key.state', {
+      actor: by.tokenId,
+      key: key.name,
+      version: version?.version,
+      state: to,
+      purge_at: purgeAtMs === undefined ? undefined : rfc3339(purgeAtMs),
+    });
     if (version === undefined) await change.keys.put(withState(key, to, purgeAtMs));
     else await change.keyVersions.put(withState<KeyVersionRecord>(version, to, purgeAtMs));
     return accept(undefined);

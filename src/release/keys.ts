@@ -1,22 +1,20 @@
 import { fromBase64url } from '../bytes/base64url.js';
 import { MalformedError } from '../bytes/malformed-error.js';
 import { toHex } from '../bytes/hex.js';
-import { sha256 } from '../crypto/digest.js';
 import { sealKey } from '../keys/envelope.js';
 import { parseKeySpec } from '../keys/generator.js';
 import { importKey, type KeyMaterial } from '../keys/material.js';
 import { accept, reject, type Rejection, type Result } from '../reason/reason.js';
+import { MAX_NAMES } from '../translog/entry-members.js';
 import type { CreateKey, PageRequest, Principal } from './broker.js';
 import type { BrokerContext } from './context.js';
 import { assertKekHeld } from './kek-rotation.js';
 import { listOf, pageOf } from './paging.js';
 import { presentKey } from './present.js';
 import type { KeyRecord, KeyVersionRecord } from './records.js';
-import type { EntryBody, StoreChange, StoreView } from './store.js';
+import type { StoreChange, StoreView } from './store.js';
 import type { KeyView, ListView } from './views.js';
 
-/** Deployments that an entry names; an entry is at most 16 KiB. */
-const MAX_NAMED = 32;
 const KEY_NAME = /^[0-9A-Za-z-]{1,127}$/;
 
 /** Makes a key that nobody has seen, or takes one in. Refusals: request.malformed, deployment.unknown, resource.exists (a name that differs in case alone exists too). */
@@ -51,16 +49,17 @@ export async function createKey(context: BrokerContext, by: Principal, request: 
     const unknown = await firstUnknownDeployment(change, key.deployments);
     if (unknown !== undefined) return unknown;
     await assertKekHeld(context, version.kek);
-    const detail = JSON.stringify(key.deployments);
-    const entry = {
+    await change.append('key.created', {
       actor: by.tokenId,
       key: key.name,
       version: version.version,
       kty,
+      size: sizeBits,
+      curve,
       origin: request.material === undefined ? 'generated' : 'imported',
-      ...linkedTo(key.deployments),
-    };
-    await change.append('key.created', entry, detail);
+      deployments: key.deployments.slice(0, MAX_NAMES),
+    });
+    await appendLinks(change, by, key.name, key.deployments.slice(MAX_NAMES), []);
     await change.keys.put(key);
     await change.keyVersions.put(version);
     return accept(presentKey(key, [version], await change.freezes.has(freezeId(key.name))));
@@ -89,7 +88,7 @@ export async function rotateKey(context: BrokerContext, by: Principal, name: str
   });
 }
 
-/** Which deployments may draw the key. */
+/** Which deployments may draw the key. Those that already do, and no others, change nothing. */
 export async function setKeyDeployments(
   context: BrokerContext,
   by: Principal,
@@ -100,11 +99,10 @@ export async function setKeyDeployments(
     const unknown = await firstUnknownDeployment(change, deployments);
     if (unknown !== undefined) return unknown;
     const linked = [...new Set(deployments)].sort();
-    await change.append(
-      'key.linked',
-      { actor: by.tokenId, key: key.name, ...linkedTo(linked) },
-      JSON.stringify(linked),
-    );
+    const added = linked.filter((each) => !key.deployments.includes(each));
+    const removed = key.deployments.filter((each) => !linked.includes(each));
+    if (added.length + removed.length === 0) return accept(undefined);
+    await appendLinks(change, by, key.name, added, removed);
     await change.keys.put({ ...key, deployments: linked });
     return accept(undefined);
   });
@@ -232,10 +230,23 @@ async function keyMaterial(context: BrokerContext, request: CreateKey): Promise<
   return spec.ok ? accept(await context.generateKey(spec.value)) : spec;
 }
 
-/** The deployments of a key in an entry: by name while they are few, by hash in any case; the list stands beside the entry. */
-function linkedTo(deployments: readonly string[]): EntryBody {
-  const hash = toHex(sha256(Buffer.from(JSON.stringify(deployments), 'utf8')));
-  return { deployments_sha256: hash, ...(deployments.length > MAX_NAMED ? {} : { deployments }) };
+/** What changes in the deployments of a key, in as many entries as it takes. */
+async function appendLinks(
+  change: StoreChange,
+  by: Principal,
+  key: string,
+  added: readonly string[],
+  removed: readonly string[],
+): Promise<void> {
+  const perEntry = MAX_NAMES / 2;
+  for (let at = 0; at < Math.max(added.length, removed.length); at += perEntry) {
+    await change.append('key.linked', {
+      actor: by.tokenId,
+      key,
+      linked: added.slice(at, at + perEntry),
+      unlinked: removed.slice(at, at + perEntry),
+    });
+  }
 }
 
 /** Seals the material as a key's first version and zeroises it. */

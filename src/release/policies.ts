@@ -101,9 +101,14 @@ export async function retirePolicy(
     const names = deployment === undefined ? await deploymentNames(change) : [deployment];
     let retired = 0;
     for (const name of names) {
-      if ((await change.policyLinks.get(name, sha256)) === undefined) continue;
-      await change.append('policy.retired', { actor: by.tokenId, deployment: name, policy_sha256: sha256 });
-      await change.policyLinks.remove(name, sha256);
+      const link = await change.policyLinks.get(name, sha256);
+      if (link === undefined) continue;
+      await change.append('policy.retired', {
+        actor: by.tokenId,
+        deployment: link.deployment,
+        policy_sha256: link.sha256,
+      });
+      await change.policyLinks.remove(link.deployment, link.sha256);
       retired++;
     }
     if (retired === 0) return reject('resource.unknown', 'no such deployment accepts this policy; nothing was changed');

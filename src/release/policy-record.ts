@@ -37,5 +37,6 @@ export function registrationEntry(by: Principal, link: PolicyLink): EntryBody {
     policy_sha384: link.sha384,
     not_before: link.notBeforeMs === undefined ? undefined : rfc3339(link.notBeforeMs),
     not_after: link.notAfterMs === undefined ? undefined : rfc3339(link.notAfterMs),
+    origin: link.origin,
   };
 }

@@ -1,5 +1,7 @@
 import { createPublicKey } from 'node:crypto';
-import type { Json } from '../bytes/canonical-json.js';
+import type { Members } from '../translog/entry.js';
+import type { Pseudonyms } from '../translog/names.js';
+import { verifiedDetail, verifiedNames } from './entry-parts.js';
 import type {
   AttesterRecord,
   DeploymentRecord,
@@ -102,11 +104,16 @@ export function presentToken(token: TokenRecord, nowMs: number): TokenView {
   };
 }
 
-export function presentEntry(entry: LogEntry): EntryView {
+/** Throws StoreIntegrityError where what stands beside the entry is not what it was logged with. */
+export function presentEntry(entry: LogEntry, pseudonyms: Pseudonyms | undefined): EntryView {
+  const members = JSON.parse(entry.entry) as Members;
+  const detail = verifiedDetail(entry, members);
+  const names = verifiedNames(entry, members, pseudonyms);
   return {
     index: entry.index,
     type: entry.type,
-    entry: JSON.parse(entry.entry) as Json,
-    ...(entry.detail === undefined ? {} : { detail: JSON.parse(entry.detail) as Json }),
+    entry: members,
+    ...(detail === undefined ? {} : { detail }),
+    ...(names === undefined ? {} : { names }),
   };
 }

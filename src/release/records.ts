@@ -108,6 +108,8 @@ export interface LogEntry {
   readonly entry: string;
   /** Parts too large for the entry, which holds their hash: the decision tree. JSON text. */
   readonly detail?: string;
+  /** The plain names of members that are salted hashes. */
+  readonly names?: Readonly<Record<string, string>>;
 }
 
 /** Who the broker is. Written once by init; the root secret's wrapping authenticates the other members. */

@@ -1,4 +1,6 @@
-import type { Json } from '../bytes/canonical-json.js';
+import type { CheckpointSigner } from '../translog/checkpoint.js';
+import type { ComposedEntry, EntryBody } from '../translog/entry.js';
+import type { Proof } from '../translog/proof.js';
 import type {
   AttesterRecord,
   BrokerRecord,
@@ -21,6 +23,9 @@ export class StoreUnavailableError extends Error {
 export class StoreIntegrityError extends Error {
   override readonly name = 'StoreIntegrityError';
 }
+
+/** The log lacks a tree head that was seen outside of the store: an older copy was put back, or another history. Nothing is written. The message says what was seen where. */
+export class RolledBackError extends StoreIntegrityError {}
 
 /** A page of a list, ordered by id: at most `limit` records after the id `after`. */
 export interface Page {
@@ -65,12 +70,12 @@ export interface WritableGuardedSet extends GuardedSet {
   delete(id: string): Promise<void>;
 }
 
-/** The members of a log entry, without those that the transaction adds. */
-export type EntryBody = Readonly<Record<string, Json | undefined>>;
+export type { EntryBody };
 
 export interface EntryQuery {
   readonly type?: string;
-  readonly deployment?: string;
+  /** Entries whose member `deployment` is one of these: a name, or its pseudonym. */
+  readonly deployments?: readonly string[];
   readonly limit: number;
   /** The page ends after the entry that makes it this many characters or more; default: unlimited. */
   readonly maxCharacters?: number;
@@ -112,8 +117,16 @@ export interface StoreChange extends StoreView {
   append(type: string, body: EntryBody, detail?: string): Promise<void>;
   broker(): Promise<BrokerRecord | undefined>;
   setBroker(broker: BrokerRecord): Promise<void>;
-  /** Raises the nonce epoch by one. */
+  /** Raises the nonce epoch by one, and the floor to the present: no nonce of before is good, also where the epoch is one that there was before. */
   raiseEpoch(): Promise<void>;
+  /** The tree head of the log as this change found it. */
+  logHead(): Promise<LogHead>;
+  /**
+   * Gives the log another identity, before anything is appended: what is in it becomes the start of the log of `signer`,
+   * which signs the checkpoint of this change and every later one of this store. The former key signs nothing any more.
+   * The caller also sets the broker record that has the new key.
+   */
+  restartLog(signer: CheckpointSigner): Promise<void>;
 }
 
 /** What one release asks of the store. */
@@ -150,6 +163,56 @@ export interface ReleaseCommit {
   /** The release entry without `type`, `time` and `state_generation`, which the transaction adds. */
   readonly entry: EntryBody;
   readonly detail: string;
+  /** The presented evidence, sealed, where it is archived. */
+  readonly archive?: { readonly releaseId: string; readonly sealed: Buffer };
+}
+
+/** Sealed evidence of a release, and the index of its entry. */
+export interface ArchivedRelease {
+  readonly index: number;
+  readonly sealed: Buffer;
+}
+
+/** What makes the log's checkpoints and its entries. */
+export interface LogIdentity {
+  readonly signer: CheckpointSigner;
+  /** The text of an entry, from its body and what the transaction adds. Throws for a body that is no entry of its type: a bug of the caller. */
+  readonly compose: (
+    type: string,
+    body: EntryBody,
+    at: { readonly timeMs: number; readonly generation: number },
+  ) => ComposedEntry;
+}
+
+/** An entry in the log, with the proof that it is there. */
+export interface LoggedEntry {
+  readonly index: number;
+  /** Canonical JSON: the leaf's bytes. */
+  readonly entry: string;
+  /** Of the entry in the tree of the checkpoint. */
+  readonly proof: Proof;
+  /** Signed note, stored in the transaction that appended the entry. */
+  readonly checkpoint: string;
+  /** Entry members that are salted hashes, to their salts. */
+  readonly salts?: Readonly<Record<string, string>>;
+}
+
+/** How far the log has come. */
+export interface LogHead {
+  readonly origin: string;
+  readonly size: number;
+  /** 32 bytes. */
+  readonly root: Buffer;
+  /** Signed note. */
+  readonly checkpoint: string;
+}
+
+/** A tree head seen outside of the store, and where. */
+export interface SeenHead {
+  readonly size: number;
+  readonly root: Buffer;
+  /** For people: the file, or the witness. */
+  readonly where: string;
 }
 
 /**
@@ -158,7 +221,8 @@ export interface ReleaseCommit {
  * appraise again.
  */
 export type CommitOutcome =
-  { readonly outcome: 'committed'; readonly index: number } | { readonly outcome: 'replayed' | 'expired' | 'changed' };
+  | { readonly outcome: 'committed'; readonly logged: LoggedEntry }
+  | { readonly outcome: 'replayed' | 'expired' | 'changed' };
 
 /**
  * Where the broker keeps what it must not forget. Every method may throw StoreUnavailableError or StoreIntegrityError,
@@ -179,6 +243,21 @@ export interface Store {
   appendRecord(type: string, body: EntryBody, detail?: string): Promise<void>;
   /** Deletes spent nonces issued at or before `throughMs` and raises the floor to it (never lowers it), in one transaction. Returns how many. */
   purgeNonces(throughMs: number): Promise<number>;
+  /** The newest tree head; its checkpoint is on disk. Given also where `expectLog` found that the log lacks a head, when it is not to be published. */
+  logHead(): Promise<LogHead>;
+  /** The newest tree head that this process knows to have been on disk, whatever the store holds now: what outlasts a log that is cut short while the process runs. */
+  newestCheckpoint(): LogHead | undefined;
+  /** Hashes of tile level `level` (tree level 8 * level) from index `start` on, at most `count`; fewer where there are no more. Not authenticated: who reads them holds them against a checkpoint. */
+  logHashes(level: number, start: number, count: number): Promise<readonly Buffer[]>;
+  /** The sealed evidence of a release; undefined where none was archived. */
+  archived(releaseId: string): Promise<ArchivedRelease | undefined>;
+  /** Entries from index `start` on, at most `count`, in order. Not authenticated either. */
+  logEntries(start: number, count: number): Promise<readonly string[]>;
+  /**
+   * Tells the store of a tree head that was seen outside of it. From then on, unless the log contains it, nothing is
+   * written and no facts of a release are given: RolledBackError. Returns whether the log contains it.
+   */
+  expectLog(seen: SeenHead): Promise<boolean>;
   /** Throws unless a durable write is possible now: what /readyz asks. */
   probe(): Promise<void>;
   close(): Promise<void>;

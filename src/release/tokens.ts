@@ -9,6 +9,7 @@ import type { BrokerContext } from './context.js';
 import { listOf, pageOf } from './paging.js';
 import { presentToken } from './present.js';
 import type { TokenRecord } from './records.js';
+import { rfc3339 } from './time.js';
 import type { ListView, TokenView } from './views.js';
 
 /** `pc_<16 hex digits: id>_<43 characters of base64url: 32 random bytes>`. */
@@ -55,7 +56,12 @@ export async function createToken(
     ...(expires === undefined ? {} : { expiresAtMs: expires }),
   });
   await context.store.change(async (change) => {
-    await change.append('token.created', { actor: by.tokenId, token: record.id, role: record.role });
+    await change.append('token.created', {
+      actor: by.tokenId,
+      token: record.id,
+      role: record.role,
+      expires_at: expires === undefined ? undefined : rfc3339(expires),
+    });
     await change.tokens.put(record);
   });
   return accept({ ...presentToken(record, context.clock()), token });

@@ -1,4 +1,5 @@
 import type { Json } from '../bytes/canonical-json.js';
+import type { Receipt } from '../translog/receipt.js';
 import type { KeyState, KeyType, Role } from './records.js';
 
 /** What the broker shows of its records, with the member names of the wire. Times are RFC 3339 in UTC with milliseconds. No view holds key material. */
@@ -18,6 +19,7 @@ export interface ReleaseView {
   readonly release_id: string;
   readonly key: { readonly name: string; readonly version: string; readonly kty: KeyType };
   readonly jwe: string;
+  readonly receipt: Receipt;
 }
 
 export interface AcceptedPolicyView {
@@ -115,6 +117,31 @@ export interface EntryView {
   readonly entry: Json;
   /** Parts beside the entry: the decision tree of a release or denial, the diff of an administrative change. */
   readonly detail?: Json;
+  /** Where the entry has pseudonyms: its members, `<member>/<position>` in a list, to the plain names. */
+  readonly names?: Readonly<Record<string, string>>;
+}
+
+/** A release appraised again, from its archive and by the software that runs now. */
+export interface ReplayView {
+  readonly release_id: string;
+  /** Of its entry, which the log was found to hold. */
+  readonly index: number;
+  /** Whether the appraisal comes to what was recorded, in every member that follows from it. */
+  readonly same: boolean;
+  /** The time that it was appraised at, and is again. */
+  readonly appraised_at: string;
+  /** Of the replay. */
+  readonly decision: Json;
+  /** Where it would be refused. */
+  readonly refusal?: { readonly reason: string; readonly detail: string };
+  /** What the evidence was verified to say; absent where it is refused. */
+  readonly claims?: Json;
+  /** Members of the entry, `decision` or `outcome`; a value is absent where there is none. */
+  readonly differences: readonly { readonly member: string; readonly recorded?: Json; readonly replayed?: Json }[];
+  /** The entry. */
+  readonly log: Json;
+  /** The request as it was received, where it was asked for. */
+  readonly presented?: Json;
 }
 
 export interface BrokerView {

@@ -36,6 +36,8 @@ export interface Telemetry {
   /** A durable commit of the store: how many records it carried, and how long it took in ms. */
   committed(records: number, milliseconds: number): void;
   requested(request: RequestSeen): void;
+  /** The checkpoint file could not be written. */
+  checkpointFileFailed(): void;
   exposition(): Promise<Exposition>;
   /** The values as data, for `mergeSnapshots` in the process that speaks for all. */
   snapshot(): Promise<readonly MetricObject[]>;
@@ -71,6 +73,11 @@ export function createTelemetry({ processMetrics = true }: { readonly processMet
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
     registers,
   });
+  const fileFailures = new Counter({
+    name: 'portcullis_checkpoint_file_failures_total',
+    help: 'Writes of the checkpoint file that failed.',
+    registers,
+  });
   const requestSeconds = new Histogram({
     name: 'portcullis_http_request_duration_seconds',
     help: 'HTTP requests, by route template, method and status.',
@@ -95,6 +102,7 @@ export function createTelemetry({ processMetrics = true }: { readonly processMet
       requestSeconds.observe({ route, method, status: String(status) }, taken);
       if (reason !== undefined) problems.inc({ reason: label(reason) });
     },
+    checkpointFileFailed: () => fileFailures.inc(),
     exposition: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
     snapshot: () => registry.getMetricsAsJSON(),
   };

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { type Config, type ConfigInput, exposureFault, loadConfig } from '../../src/config/config.js';
 import { explainConfig } from '../../src/config/explain.js';
 import { SETTINGS, variableOf } from '../../src/config/settings.js';
+import { noteSigner } from '../translog/note-signer.js';
 
 const at = '/etc/portcullis/config.yaml';
 const flags = { data_dir: '/data' };
@@ -44,6 +45,8 @@ explain: full                         # or codes
       challengeClientCa: undefined,
       limits: { bodyBytes: 1_048_576, challengeTtlMs: 120_000, releasesPerSecond: 0 },
       explain: 'full',
+      log: { names: 'plain', checkpointFile: undefined, witnesses: [], quorum: 0 },
+      archiveEvidence: false,
     });
   });
 
@@ -57,6 +60,8 @@ explain: full                         # or codes
         challengeClientCa: undefined,
         limits: { bodyBytes: 1_048_576, challengeTtlMs: 120_000, releasesPerSecond: 0 },
         explain: 'full',
+        log: { names: 'plain', checkpointFile: undefined, witnesses: [], quorum: 0 },
+        archiveEvidence: false,
       });
     }
   });
@@ -80,7 +85,7 @@ explain: full                         # or codes
   test.each([
     [
       'lissten: 127.0.0.1:8440',
-      'unknown member "lissten"; known are profile, data_dir, listen, tls, challenge, limits, explain',
+      'unknown member "lissten"; known are profile, data_dir, listen, tls, challenge, limits, log, archive, explain',
     ],
     ['limits: { bodi: 1MiB }', 'unknown member "limits.bodi"; known are body, challenge_ttl, releases_per_second'],
     ['tls: { cert: a, key: b, x: c }', 'unknown member "tls.x"'],
@@ -191,6 +196,11 @@ describe('the environment', () => {
       'PORTCULLIS_LIMITS_BODY',
       'PORTCULLIS_LIMITS_CHALLENGE_TTL',
       'PORTCULLIS_LIMITS_RELEASES_PER_SECOND',
+      'PORTCULLIS_LOG_NAMES',
+      'PORTCULLIS_LOG_CHECKPOINT_FILE',
+      'PORTCULLIS_LOG_WITNESSES',
+      'PORTCULLIS_LOG_QUORUM',
+      'PORTCULLIS_ARCHIVE_EVIDENCE',
       'PORTCULLIS_EXPLAIN',
     ]);
   });
@@ -279,6 +289,102 @@ describe('the production profile without TLS', () => {
   });
 });
 
+describe('the witnesses of the log', () => {
+  const [one, two] = ['witness.example/w1', 'witness.example/w2'].map((name) => noteSigner(name, 4).vkey) as [
+    string,
+    string,
+  ];
+  const logKey = noteSigner('broker.example/1', 1).vkey;
+  const entry = (url: string, key: string) => `{ url: "${url}", key: "${key}" }`;
+  const listed = (...entries: readonly string[]) => `log: { witnesses: [${entries.join(', ')}] }`;
+
+  test('stand in the file as a list, in the environment as its JSON', () => {
+    const text = `log:\n  quorum: 1\n  witnesses:\n    - url: https://a.example/w\n      key: ${one}\n    - ${entry('http://[::1]:8441', two)}\n`;
+    const witnesses = [
+      { url: 'https://a.example/w', key: one, name: 'witness.example/w1' },
+      { url: 'http://[::1]:8441', key: two, name: 'witness.example/w2' },
+    ];
+    expect(accepted(text).log).toMatchObject({ witnesses, quorum: 1 });
+    const json = JSON.stringify([{ url: 'https://a.example/w', key: one }]);
+    const env = { PORTCULLIS_LOG_WITNESSES: json, PORTCULLIS_LOG_QUORUM: '0' };
+    expect(accepted(text, { env }).log).toMatchObject({ witnesses: witnesses.slice(0, 1), quorum: 0 });
+    expect(accepted(`log: { witnesses: [] }`).log).toMatchObject({ witnesses: [], quorum: 0 });
+  });
+
+  test.each([
+    ['log: { witnesses: https://a.example }', 'log.witnesses: needs a list'],
+    ['log: { witnesses: { url: a } }', 'log.witnesses: needs a list'],
+    [listed('a'), 'witness 1: needs a list of witnesses'],
+    [listed('[a]'), 'witness 1: needs'],
+    [listed('{ url: "https://a.example" }'), 'witness 1: needs exactly url and key'],
+    [listed(`{ url: "https://a.example", key: "${one}", name: "x" }`), 'witness 1: needs exactly url and key'],
+    [listed(`{ url: 5, key: "${one}" }`), 'witness 1: needs exactly url and key'],
+    [listed(`{ url: [[[[x]]]], key: { a: b } }`), 'witness 1: needs exactly url and key'],
+    [listed(entry('a.example', one)), 'witness 1: url needs http:// or https://'],
+    [listed(entry('ftp://a.example', one)), 'witness 1: url needs'],
+    [listed(entry('https://user@a.example', one)), 'witness 1: url needs'],
+    [listed(entry('https://:secret@a.example', one)), 'witness 1: url needs'],
+    [listed(entry('https://a.example/?x=1', one)), 'witness 1: url needs'],
+    [listed(entry('https://a.example/#x', one)), 'witness 1: url needs'],
+    [listed(entry(`https://a.example/${'x'.repeat(1024)}`, one)), 'witness 1: url needs'],
+    [listed(entry('https://a.example', 'x')), 'witness 1: key is not a vkey'],
+    [listed(entry('https://a.example', one.slice(0, -4))), 'witness 1: key is not a vkey'],
+    [listed(entry('https://a.example', one), entry('https://b.example', logKey)), 'witness 2: key is the key of a log'],
+    [listed(entry('https://a.example', one), entry('https://b.example', one)), 'witness 2: has the key of another one'],
+    [listed(...Array.from({ length: 16 }, () => entry('https://a.example', one))), 'at most 15 witnesses'],
+    ['log: { quorum: 1 }', 'log.quorum: is larger than the number of witnesses, 0'],
+    [`log: { quorum: 2, witnesses: [${entry('https://a.example', one)}] }`, 'number of witnesses, 1'],
+    ['log: { quorum: 16 }', 'whole number from 0 to 15'],
+    ['log: { quorum: -1 }', 'whole number from 0 to 15'],
+  ])('%j is an error', (text, message) => {
+    const errors = errorsOf(text);
+    expect(errors.join('\n')).toContain(message);
+    expect(errors.join('\n')).not.toContain(one.slice(-20));
+  });
+
+  test.each([
+    '',
+    'x',
+    '{}',
+    '[',
+    '["a"]',
+    '[null]',
+    '[[]]',
+    '[{"url":"https://a.example","url":"https://b.example","key":"x"}]',
+  ])('%j in the environment is an error', (text) => {
+    expect(errorsOf('', { env: { PORTCULLIS_LOG_WITNESSES: text } })[0]).toMatch(/^PORTCULLIS_LOG_WITNESSES: .*needs/);
+  });
+
+  test('are asked over https:// in production, unless they are on this machine', () => {
+    const fault = (url: string, profile = 'production') =>
+      errorsOf(`profile: ${profile}\n${listed(entry('https://b.example', two), entry(url, one))}`).join();
+    for (const url of ['https://a.example', 'http://127.0.0.1:8441', 'http://[::1]:8441', 'http://localhost/w']) {
+      expect(fault(url)).toBe('');
+    }
+    for (const url of ['http://a.example', 'http://10.0.0.1:8441', 'http://localhost.example', 'http://[fe80::1]/']) {
+      expect(fault(url)).toContain(
+        'log.witnesses: the production profile asks witnesses on other machines over https:// only',
+      );
+      expect(fault(url, 'development')).toBe('');
+    }
+    const config = accepted(listed(entry('http://a.example', one)));
+    expect(exposureFault(config, 'production')).toContain('https:// only');
+  });
+
+  test('are explained by --check-config', () => {
+    const explained = (quorum: number) => {
+      const loaded = load(`log: { quorum: ${String(quorum)}, witnesses: [${entry('https://a.example/w', one)}] }`);
+      if (!loaded.ok) throw new Error(loaded.errors.join());
+      return explainConfig(loaded.config, loaded.origins);
+    };
+    expect(explained(1)).toContain('log.witnesses: witness.example/w1 at https://a.example/w (file)');
+    expect(explained(1)).toContain(
+      'a release is answered when 1 of 1 witnesses have cosigned its record, or not at all',
+    );
+    expect(explained(0)).toContain('no release waits for witnesses; what they cosign is published with the log');
+  });
+});
+
 describe('--check-config', () => {
   test('says what would be used and why', () => {
     const loaded = load('tls: { cert: a.pem, key: a.key }\nlisten: "[::]:8440"', {
@@ -297,6 +403,11 @@ describe('--check-config', () => {
       'limits.body: 2097152 bytes (environment)',
       'limits.challenge_ttl: 120s (default)',
       'limits.releases_per_second: 0, unlimited (default)',
+      'log.names: plain (default)',
+      'log.checkpoint_file: not set (keeps the newest checkpoint outside the database, best on another volume; unset: log.checkpoint in data_dir)',
+      'log.witnesses: none (default)',
+      'log.quorum: 0 (default)',
+      'archive.evidence: off (default)',
       'explain: full (default)',
       'serves HTTPS, TLS 1.2 or later; reachable from other machines',
       'asking for a challenge needs a client certificate (challenge.client_ca)',

@@ -25,6 +25,8 @@ export interface TestBrokerOptions {
   readonly profile?: 'development' | 'production';
   readonly explain?: 'full' | 'codes';
   readonly challengeTtlMs?: number;
+  readonly logNames?: 'plain' | 'salted';
+  readonly archiveEvidence?: boolean;
 }
 
 /** The value of a successful result; fails the test with the refusal otherwise. */
@@ -56,6 +58,8 @@ export class TestBroker {
       profile: undefined,
       challengeTtlMs: options.challengeTtlMs ?? 120_000,
       explain: options.explain ?? 'full',
+      logNames: options.logNames ?? 'plain',
+      archiveEvidence: options.archiveEvidence ?? false,
       observer: {
         challenged: () => undefined,
         released: () => undefined,
@@ -73,9 +77,10 @@ export class TestBroker {
     return this.#open.context;
   }
 
-  /** As after a restart of the process. */
-  async restart(): Promise<void> {
+  /** As after a restart of the process; `whileClosed` is what somebody does to the files in between. */
+  async restart(whileClosed: () => void = () => undefined): Promise<void> {
     await this.#open.close();
+    whileClosed();
     this.#open = await TestBroker.#openAt(this.dataDir, this.#options);
   }
 

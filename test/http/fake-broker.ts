@@ -10,6 +10,7 @@ import type {
   KeyView,
   PolicyView,
   ReleaseView,
+  ReplayView,
   TokenView,
 } from '../../src/release/views.js';
 
@@ -36,6 +37,7 @@ export const released: ReleaseView = {
   release_id: 'r1',
   key: { name: 'weights', version: '0'.repeat(32), kty: 'oct' },
   jwe: 'a.b.c.d.e',
+  receipt: { entry: '{}', index: 0, proof: [], checkpoint: 'log\n' },
 };
 const deployment: DeploymentView = {
   name: 'llm',
@@ -69,6 +71,17 @@ const attester: AttesterView = {
 };
 const token: TokenView = { id: '00000000000000a4', name: 'ci', role: 'auditor', state: 'active', created_at: AT };
 const entry: EntryView = { index: 0, type: 'release', entry: {} };
+
+const replay: ReplayView = {
+  release_id: '0'.repeat(32),
+  index: 0,
+  same: true,
+  appraised_at: AT,
+  decision: { met: true, conditions: [] },
+  claims: {},
+  differences: [],
+  log: {},
+};
 
 /** One call that reached a use case. */
 export interface SeenCall {
@@ -128,6 +141,7 @@ export function fakeBroker(replaced: Partial<Broker> = {}): FakeBroker {
     revokeToken: async () => accept(token),
     rotateKek: async () => accept({ kek: 'k2', rewrapped: 3 }),
     listEntries: async () => accept({ items: [entry] }),
+    replayRelease: async () => accept(replay),
     simulateMachine: async () =>
       accept({ ak_certificates: [], pcrs: {}, policy: { bank: 'sha256', pcr: 8, digest: HASH } }),
     ...replaced,

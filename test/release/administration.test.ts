@@ -251,6 +251,8 @@ describe('the production profile', () => {
       profile: 'production',
       challengeTtlMs: 120_000,
       explain: 'full',
+      logNames: 'plain',
+      archiveEvidence: false,
       observer: {
         challenged: () => undefined,
         released: () => undefined,

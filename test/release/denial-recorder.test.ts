@@ -18,7 +18,11 @@ beforeEach(() => {
       appended.push({ type, body, detail });
     },
   };
-  recorder = new DenialRecorder(store as Store, () => nowMs);
+  recorder = new DenialRecorder(
+    store as Store,
+    () => nowMs,
+    (bytes) => Buffer.alloc(bytes, 7),
+  );
 });
 
 const context = (akSpkiSha256: string | undefined) => ({
@@ -39,7 +43,7 @@ describe('denials', () => {
       expect.objectContaining({
         type: 'denial',
         body: expect.objectContaining({ reason: 'policy.hash', ak_spki_sha256: 'ak' }),
-        detail: '{"met":false,"conditions":[]}',
+        detail: `{"met":false,"conditions":[],"salt":"${'07'.repeat(16)}"}`,
       }),
     ]);
   });

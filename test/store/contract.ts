@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { canonicalJson, type Json } from '../../src/bytes/canonical-json.js';
 import type { BrokerState } from '../../src/release/records.js';
 import {
+  type LogIdentity,
   type ReleaseQuery,
   type Store,
   type StoreChange,
@@ -10,6 +11,7 @@ import {
   type WritableChildRecords,
   type WritableRecords,
 } from '../../src/release/store.js';
+import { EMPTY_ROOT } from '../../src/translog/merkle.js';
 import {
   attester,
   brokerRecord,
@@ -30,7 +32,8 @@ import {
 
 /** An empty database of one engine. `open` gives a store on it, authenticated; each call is another process, or a restart. */
 export interface TestDatabase {
-  open(clock: () => number): Promise<Store>;
+  /** Under the identity of the test log, unless another one is given. */
+  open(clock: () => number, log?: LogIdentity): Promise<Store>;
   destroy(): Promise<void>;
 }
 
@@ -85,6 +88,10 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
         () => store.appendRecord('denial', {}),
         () => store.purgeNonces(NOW),
         () => store.probe(),
+        () => store.logHead(),
+        () => store.logHashes(0, 0, 1),
+        () => store.logEntries(0, 1),
+        () => store.expectLog({ size: 0, root: EMPTY_ROOT, where: 'here' }),
       ];
       for (const attempt of attempts) await expect(attempt()).rejects.toThrow(StoreUnavailableError);
       expect(await store.broker()).toBeUndefined();
@@ -478,10 +485,10 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
       expect(await store.read((view) => view.keys.get('late'))).toBeUndefined();
     });
 
-    test('can raise the nonce epoch, by one', async () => {
+    test('can raise the nonce epoch, by one, and with it the floor to the present', async () => {
       const store = await filled();
       await store.change((change) => change.raiseEpoch());
-      expect(await stateOf(store)).toEqual({ generation: 2, epoch: 2, nonceFloorMs: 0 });
+      expect(await stateOf(store)).toEqual({ generation: 2, epoch: 2, nonceFloorMs: NOW });
     });
   });
 
@@ -617,7 +624,7 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
       }
       const indexes = async (query: {
         type?: string;
-        deployment?: string;
+        deployments?: readonly string[];
         before?: number;
         limit: number;
       }): Promise<number[]> => (await store.read((view) => view.entries(query))).map((each) => each.index);
@@ -626,9 +633,9 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
       expect(await indexes({ limit: 100, before: 1 })).toEqual([0]);
       expect(await indexes({ limit: 100, before: 0 })).toEqual([]);
       expect(await indexes({ limit: 3, type: 'denial' })).toEqual([12, 10, 8]);
-      expect(await indexes({ limit: 9, deployment: 'LLM' })).toEqual([12, 9, 6, 3]);
-      expect(await indexes({ limit: 9, deployment: 'llm', type: 'denial' })).toEqual([12, 6]);
-      expect(await indexes({ limit: 1, deployment: 'llm', type: 'denial', before: 12 })).toEqual([6]);
+      expect(await indexes({ limit: 9, deployments: ['LLM'] })).toEqual([12, 9, 6, 3]);
+      expect(await indexes({ limit: 9, deployments: ['llm'], type: 'denial' })).toEqual([12, 6]);
+      expect(await indexes({ limit: 1, deployments: ['llm'], type: 'denial', before: 12 })).toEqual([6]);
       expect(await indexes({ limit: 9, type: 'nothing' })).toEqual([]);
     });
 
@@ -752,7 +759,10 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
   describe(`${name}: the commit of a release`, () => {
     test('spends the nonce and appends the entry', async () => {
       const store = await filled();
-      expect(await store.commitRelease(await commitFor(store, 'a'))).toEqual({ outcome: 'committed', index: 1 });
+      expect(await store.commitRelease(await commitFor(store, 'a'))).toMatchObject({
+        outcome: 'committed',
+        logged: { index: 1 },
+      });
       const [entry] = await store.read((view) => view.entries({ limit: 1 }));
       expect(entry).toMatchObject({ index: 1, type: 'release', detail: '{"met":true}' });
       expect(JSON.parse(entry!.entry)).toMatchObject({ type: 'release', release_id: 'a', state_generation: '1' });
@@ -779,7 +789,7 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
       const other = await open();
       const commits = await Promise.all(Array.from({ length: 600 }, (_, at) => commitFor(store, String(at))));
       const outcomes = await Promise.all(commits.map((each, at) => (at % 2 === 0 ? store : other).commitRelease(each)));
-      const indexes = outcomes.map((each) => (each.outcome === 'committed' ? each.index : Number.NaN));
+      const indexes = outcomes.map((each) => (each.outcome === 'committed' ? each.logged.index : Number.NaN));
       expect([...indexes].sort((a, b) => a - b)).toEqual(Array.from({ length: 600 }, (_, at) => at + 1));
       const entries = await entriesOf(store);
       for (const [at, each] of indexes.entries()) expect(entries[each]?.['release_id']).toBe(String(at));
@@ -818,10 +828,10 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
       ];
       const results = await Promise.allSettled([a, spent, large, b].map((each) => store.commitRelease(each)));
       expect(results).toMatchObject([
-        { value: { outcome: 'committed', index: 2 } },
+        { value: { outcome: 'committed', logged: { index: 2 } } },
         { value: { outcome: 'replayed' } },
         { reason: expect.any(RangeError) },
-        { value: { outcome: 'committed', index: 3 } },
+        { value: { outcome: 'committed', logged: { index: 3 } } },
       ]);
       expect(await store.commitRelease({ ...large, entry: {} })).toMatchObject({ outcome: 'committed' });
     });
@@ -833,6 +843,45 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
         await expect(store.commitRelease(commit)).rejects.toThrow(RangeError);
       }
       expect(await entriesOf(store)).toHaveLength(1);
+    });
+  });
+
+  describe(`${name}: the archive`, () => {
+    const archive = (seed: string) => ({ releaseId: seed, sealed: Buffer.from(`sealed for ${seed}`) });
+
+    test('keeps what is sealed for a release, with the index of its entry, over a restart and for every store', async () => {
+      const store = await filled();
+      const other = await open();
+      const commits = await Promise.all(
+        ['a', 'b', 'c'].map((seed) => commitFor(store, seed, { archive: archive(seed) })),
+      );
+      await store.commitRelease(await commitFor(store, 'before'));
+      await Promise.all(commits.map((each, at) => (at === 1 ? other : store).commitRelease(each)));
+      const entries = await entriesOf(store);
+      await store.close();
+      for (const reader of [other, await open()]) {
+        for (const seed of ['a', 'b', 'c']) {
+          const { index, sealed } = (await reader.archived(seed))!;
+          expect(sealed).toEqual(archive(seed).sealed);
+          expect(entries[index]).toMatchObject({ index, release_id: seed });
+        }
+      }
+    });
+
+    test('has nothing of a release that archived nothing, or did not happen', async () => {
+      const store = await filled();
+      await store.commitRelease(await commitFor(store, 'a'));
+      const replayed = { ...(await commitFor(store, 'a')), archive: archive('replayed') };
+      const stale = await commitFor(store, 'stale', { generation: 0, archive: archive('stale') });
+      const expired = await commitFor(store, 'expired', { nonceIssuedAtMs: 0, archive: archive('expired') });
+      expect(await store.commitRelease(replayed)).toEqual({ outcome: 'replayed' });
+      expect(await store.commitRelease(stale)).toEqual({ outcome: 'changed' });
+      expect(await store.commitRelease(expired)).toEqual({ outcome: 'expired' });
+      const large = { entry: { pad: 'x'.repeat(20_000) }, archive: archive('large') };
+      await expect(store.commitRelease(await commitFor(store, 'large', large))).rejects.toThrow(RangeError);
+      for (const id of ['a', 'replayed', 'stale', 'expired', 'large', '']) {
+        expect(await store.archived(id)).toBeUndefined();
+      }
     });
   });
 
@@ -974,6 +1023,10 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
         () => store.appendRecord('denial', {}),
         () => store.purgeNonces(NOW),
         () => store.probe(),
+        () => store.logHead(),
+        () => store.logHashes(0, 0, 1),
+        () => store.logEntries(0, 1),
+        () => store.expectLog({ size: 0, root: EMPTY_ROOT, where: 'here' }),
       ];
       for (const attempt of attempts) await expect(attempt()).rejects.toThrow(StoreUnavailableError);
       const again = await open();

@@ -4,9 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import Database from 'better-sqlite3';
-import { type CommitOutcome, type ReleaseCommit, type Store, StoreUnavailableError } from '../../src/release/store.js';
+import fc from 'fast-check';
+import { testLogIdentity, TEST_ORIGIN } from '../helpers/log-identity.js';
+import {
+  type CommitOutcome,
+  type ReleaseCommit,
+  type Store,
+  StoreIntegrityError,
+  StoreUnavailableError,
+} from '../../src/release/store.js';
 import { Connection } from '../../src/store/sqlite/connection.js';
 import { openWith, type SqliteStore } from '../../src/store/sqlite/open.js';
+import { CheckpointSigner } from '../../src/translog/checkpoint.js';
+import { LogAudit } from './log-audit.js';
 import { commitFor, entriesOf, hash, initialise, key, testClock } from './samples.js';
 
 /** What the connections that write do besides; changed while a test runs. */
@@ -32,6 +42,17 @@ class FaultyConnection extends Connection {
   }
 }
 
+/** Keeps every note that was ever signed, whether it left the process or not. */
+class WatchedSigner extends CheckpointSigner {
+  readonly signed: string[] = [];
+
+  override sign(size: number, root: Buffer): string {
+    const note = super.sign(size, root);
+    this.signed.push(note);
+    return note;
+  }
+}
+
 const QUERY = { deployment: 'llm', key: 'weights', version: 'latest', akSpkiSha256: undefined };
 
 let directory: string;
@@ -40,6 +61,7 @@ let store: SqliteStore;
 let clock: ReturnType<typeof testClock>;
 let fault: Fault;
 let writers: Connection[];
+let signer: WatchedSigner;
 
 async function open(file: string): Promise<SqliteStore> {
   const opened = await openWith(file, { create: true, clock }, (each, role) => {
@@ -47,7 +69,7 @@ async function open(file: string): Promise<SqliteStore> {
     if (role === 'write') writers.push(connection);
     return connection;
   });
-  opened.authenticate(Buffer.alloc(32, 7));
+  opened.authenticate(Buffer.alloc(32, 7), { ...testLogIdentity(), signer });
   return opened;
 }
 
@@ -64,6 +86,7 @@ beforeEach(async () => {
   clock = testClock();
   fault = {};
   writers = [];
+  signer = new WatchedSigner(TEST_ORIGIN, Buffer.alloc(32, 9));
   store = await open(path);
   await initialise(store);
 });
@@ -90,7 +113,7 @@ async function commitUntilFull(on: Store): Promise<{ acknowledged: number[]; ref
       expect(error).toBeInstanceOf(StoreUnavailableError);
       return { acknowledged, refused: commit };
     }
-    if (outcome.outcome === 'committed') acknowledged.push(outcome.index);
+    if (outcome.outcome === 'committed') acknowledged.push(outcome.logged.index);
   }
   throw new Error('the disk does not fill');
 }
@@ -113,8 +136,12 @@ describe('when the disk is full', () => {
     await expectRefusedButReadable(store, refused);
     const entries = await entriesOf(store);
     expect(entries.filter((each) => each['type'] === 'release').map((each) => each['index'])).toEqual(acknowledged);
+    (await LogAudit.of(store)).expectHead(await store.logHead());
     writer().db.pragma('max_page_count = 100000');
-    expect(await store.commitRelease(refused)).toEqual({ outcome: 'committed', index: entries.length });
+    expect(await store.commitRelease(refused)).toMatchObject({
+      outcome: 'committed',
+      logged: { index: entries.length },
+    });
   });
 
   test('a whole batch is refused when one of it does not fit, and each of it can be tried again', async () => {
@@ -190,7 +217,7 @@ describe('when the database is read-only', () => {
     await expect(store.appendRecord('denial', {})).rejects.toThrow('read-only');
     await expect(store.purgeNonces(1)).rejects.toThrow(StoreUnavailableError);
     writer().db.pragma('query_only = OFF');
-    expect(await store.commitRelease(commit)).toEqual({ outcome: 'committed', index: 2 });
+    expect(await store.commitRelease(commit)).toMatchObject({ outcome: 'committed', logged: { index: 2 } });
   });
 });
 
@@ -211,7 +238,7 @@ describe('when another process holds the lock', () => {
     expect((await store.releaseFacts(QUERY)).state.generation).toBe(1);
     other.exec('ROLLBACK');
     other.close();
-    expect(await store.commitRelease(commit)).toEqual({ outcome: 'committed', index: 1 });
+    expect(await store.commitRelease(commit)).toMatchObject({ outcome: 'committed', logged: { index: 1 } });
   });
 
   test('a write waits and goes through as soon as the lock is free', async () => {
@@ -239,7 +266,7 @@ describe('when COMMIT fails', () => {
     expect(before.db.open).toBe(false);
     expect(await entriesOf(store)).toHaveLength(2);
     delete fault.beforeCommit;
-    expect(await store.commitRelease(commits[0]!)).toEqual({ outcome: 'committed', index: 2 });
+    expect(await store.commitRelease(commits[0]!)).toMatchObject({ outcome: 'committed', logged: { index: 2 } });
     expect(writer()).not.toBe(before);
   });
 
@@ -250,7 +277,10 @@ describe('when COMMIT fails', () => {
     expect(results.map((each) => each.status)).toEqual(['rejected', 'rejected']);
     delete fault.afterCommit;
     expect(await store.commitRelease(commits[0]!)).toEqual({ outcome: 'replayed' });
-    expect(await store.commitRelease(await commitFor(store, 'c'))).toEqual({ outcome: 'committed', index: 3 });
+    expect(await store.commitRelease(await commitFor(store, 'c'))).toMatchObject({
+      outcome: 'committed',
+      logged: { index: 3 },
+    });
     expect((await entriesOf(store)).map((each) => each['index'])).toEqual([0, 1, 2, 3]);
   });
 
@@ -286,6 +316,100 @@ describe('when COMMIT fails', () => {
     fault.beforeCommit = diskError;
     await expect(store.appendRecord('denial', {})).rejects.toThrow(StoreUnavailableError);
     await expect(store.probe()).rejects.toThrow(StoreUnavailableError);
+  });
+});
+
+describe('the log, when COMMIT fails', () => {
+  /** The size and root in a note. */
+  const headIn = (note: string) => note.split('\n').slice(1, 3);
+
+  test('goes back to what is on disk where nothing was written; what was signed for it leaves nowhere', async () => {
+    const before = await store.logHead();
+    signer.signed.length = 0;
+    fault.beforeCommit = diskError;
+    await expect(store.commitRelease(await commitFor(store, 'a'))).rejects.toThrow(StoreUnavailableError);
+    await expect(store.change((change) => change.append('lost', {}))).rejects.toThrow(StoreUnavailableError);
+    delete fault.beforeCommit;
+    const lost = signer.signed.splice(0);
+    expect(lost.map((note) => headIn(note)[0])).toEqual(['2', '2']);
+    expect(await store.logHead()).toEqual(before);
+
+    const outcome = await store.commitRelease(await commitFor(store, 'b'));
+    expect(outcome).toMatchObject({ outcome: 'committed', logged: { index: 1 } });
+    const { checkpoint } = await store.logHead();
+    expect(headIn(checkpoint)[0]).toBe('2');
+    // Signed for the same size, and for other entries: had one of them left, there would be two histories.
+    for (const note of lost) expect(headIn(checkpoint)[1]).not.toBe(headIn(note)[1]);
+    (await LogAudit.of(store)).expectHead(await store.logHead());
+  });
+
+  test('goes on behind what was written though COMMIT seemed to fail', async () => {
+    signer.signed.length = 0;
+    fault.afterCommit = diskError;
+    await expect(store.commitRelease(await commitFor(store, 'a'))).rejects.toThrow(StoreUnavailableError);
+    delete fault.afterCommit;
+    const { checkpoint } = await store.logHead();
+    expect(signer.signed).toEqual([checkpoint]);
+    const outcome = await store.commitRelease(await commitFor(store, 'b'));
+    expect(outcome).toMatchObject({ outcome: 'committed', logged: { index: 2 } });
+    const audit = await LogAudit.of(store);
+    audit.expectHead(await store.logHead());
+    audit.expectContains(checkpoint);
+  });
+
+  test('keeps its identity where the COMMIT that would restart it fails', async () => {
+    const other = new CheckpointSigner('test-broker/fedcba9876543210', Buffer.alloc(32, 5));
+    fault.beforeCommit = diskError;
+    await expect(store.change((change) => change.restartLog(other))).rejects.toThrow(StoreUnavailableError);
+    delete fault.beforeCommit;
+    await store.appendRecord('denial', {});
+    (await LogAudit.of(store)).expectHead(await store.logHead());
+  });
+
+  test('is left alone where the COMMIT that restarts it only seemed to fail: the process knows the former identity', async () => {
+    const other = new CheckpointSigner('test-broker/fedcba9876543210', Buffer.alloc(32, 5));
+    fault.afterCommit = diskError;
+    await expect(store.change((change) => change.restartLog(other))).rejects.toThrow(StoreUnavailableError);
+    delete fault.afterCommit;
+    await expect(store.appendRecord('denial', {})).rejects.toThrow(StoreIntegrityError);
+  });
+
+  test('contains all that was ever answered or shown, whichever way any number of COMMITs went', async () => {
+    let seeds = 0;
+    const step = fc.record({
+      commit: fc.constantFrom('works', 'fails before', 'fails after'),
+      releases: fc.integer({ min: 0, max: 4 }),
+      appends: fc.integer({ min: 0, max: 3 }),
+    });
+    const shown: string[] = [];
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
+        for (const { commit, releases, appends } of steps) {
+          const commits = [];
+          for (let at = 0; at < releases; at++) commits.push(await commitFor(store, String(seeds++)));
+          if (commit === 'fails before') fault.beforeCommit = diskError;
+          if (commit === 'fails after') fault.afterCommit = diskError;
+          const results = await Promise.allSettled([
+            ...commits.map((each) => store.commitRelease(each)),
+            store.change(async (change) => {
+              for (let at = 0; at < appends; at++) await change.append('change', { at });
+            }),
+          ]);
+          delete fault.beforeCommit;
+          delete fault.afterCommit;
+          shown.push((await store.logHead()).checkpoint);
+          const audit = await LogAudit.of(store);
+          for (const result of results) {
+            if (result.status === 'rejected') expect(commit).not.toBe('works');
+            else if (result.value?.outcome === 'committed') audit.expectProves(result.value.logged);
+          }
+        }
+        const audit = await LogAudit.of(store);
+        audit.expectHead(await store.logHead());
+        for (const checkpoint of shown) audit.expectContains(checkpoint);
+      }),
+      { numRuns: 15 },
+    );
   });
 });
 

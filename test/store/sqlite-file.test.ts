@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import Database from 'better-sqlite3';
+import { testLogIdentity } from '../helpers/log-identity.js';
 import { type Store, StoreIntegrityError, StoreUnavailableError } from '../../src/release/store.js';
 import { Connection } from '../../src/store/sqlite/connection.js';
 import { openSqliteStore, openWith, type SqliteStore } from '../../src/store/sqlite/open.js';
@@ -34,7 +35,7 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 async function open(create = true): Promise<SqliteStore> {
   const store = await openSqliteStore(path, { create, clock: testClock() });
-  store.authenticate(MAC_KEY);
+  store.authenticate(MAC_KEY, testLogIdentity());
   return store;
 }
 
@@ -107,7 +108,7 @@ describe('every connection', () => {
       connections.push(connection);
       return connection;
     });
-    store.authenticate(MAC_KEY);
+    store.authenticate(MAC_KEY, testLogIdentity());
     await useEverything(store);
     const live = connections.filter((each) => each.db.open);
     expect(live).toHaveLength(3);

@@ -2,7 +2,8 @@ import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
+import { testLogIdentity } from '../helpers/log-identity.js';
 import { type ReleaseFacts, type Store, StoreIntegrityError } from '../../src/release/store.js';
 import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite/open.js';
 import {
@@ -20,10 +21,10 @@ import {
   token,
   version,
 } from './samples.js';
+import { columnsOf, insert, LOG_TABLES, otherValues, row, type Row, tamper } from './tamper.js';
 
-/** Tables whose rows SQL can change without notice, and why. Every other table is tested column by column. */
+/** Tables whose rows SQL can change without notice, and why. Every other table is tested column by column, those of the log in sqlite-log-tamper.test.ts. */
 const UNAUTHENTICATED: Readonly<Record<string, string>> = {
-  log_entries: 'the transparency log covers entries by its tree heads, not this table',
   spent_nonces:
     'an inserted nonce can only deny; a deleted one serves the same key to the same recipient key while it is fresh, and what was purged is below the floor of the state row',
   probe: 'decides nothing',
@@ -32,8 +33,6 @@ const UNAUTHENTICATED: Readonly<Record<string, string>> = {
 const MAC_KEY = Buffer.alloc(32, 7);
 const SINGLE = ['broker', 'state'];
 
-type Value = null | number | string | Buffer;
-type Row = Record<string, Value>;
 type Use = (store: Store) => Promise<unknown>;
 
 const facts = (
@@ -162,7 +161,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 
 async function open(path: string): Promise<SqliteStore> {
   const store = await openSqliteStore(path, { create: true, clock: testClock() });
-  store.authenticate(MAC_KEY);
+  store.authenticate(MAC_KEY, testLogIdentity());
   return store;
 }
 
@@ -170,17 +169,6 @@ function copy(): string {
   const path = join(directory, `copy-${String(copies++)}.db`);
   copyFileSync(template, path);
   return path;
-}
-
-/** Runs SQL as somebody would who can write the file. */
-function tamper<T>(path: string, work: (db: Database.Database) => T): T {
-  const db = new Database(path);
-  try {
-    db.pragma('ignore_check_constraints = ON');
-    return work(db);
-  } finally {
-    db.close();
-  }
 }
 
 /** The use of a row fails: in a process that has read it before, and in one that starts afterwards. */
@@ -194,63 +182,13 @@ async function expectNoticed(uses: readonly Use[], work: (db: Database.Database)
   const later = await openSqliteStore(path, { create: false, clock: testClock() });
   for (const use of uses) {
     const start = async (): Promise<unknown> => {
-      later.authenticate(MAC_KEY);
+      later.authenticate(MAC_KEY, testLogIdentity());
       return use(later);
     };
     await expect(start()).rejects.toThrow(StoreIntegrityError);
   }
   await later.close();
   rmSync(path);
-}
-
-interface Column {
-  readonly name: string;
-  readonly type: string;
-  readonly notnull: number;
-  readonly pk: number;
-}
-
-function columnsOf(db: Database.Database, table: string): Column[] {
-  return db.pragma(`table_info(${table})`) as Column[];
-}
-
-function row(db: Database.Database, table: string, where: string): Row {
-  return db.prepare(`SELECT * FROM ${table} WHERE ${where}`).get() as Row;
-}
-
-function insert(db: Database.Database, table: string, values: Row): void {
-  const names = Object.keys(values);
-  db.prepare(
-    `INSERT INTO ${table} (${names.map((name) => `"${name}"`).join(', ')}) VALUES (${names.map(() => '?').join(', ')})`,
-  ).run(...Object.values(values));
-}
-
-function otherValues(column: Column, value: Value): Value[] {
-  const others: Value[] = column.notnull === 0 && column.pk === 0 && value !== null ? [null] : [];
-  switch (column.type) {
-    case 'INTEGER':
-      return [...others, Number(value ?? 0) + 1];
-    case 'TEXT': {
-      const text = typeof value === 'string' ? value : '';
-      const otherCase = text === text.toUpperCase() ? text.toLowerCase() : text.toUpperCase();
-      return [
-        ...others,
-        `${text}x`,
-        ...(otherCase === text ? [] : [otherCase]),
-        ...(text === '' && value !== null ? [] : ['']),
-      ];
-    }
-    case 'BLOB': {
-      const bytes = Buffer.isBuffer(value) ? value : Buffer.alloc(0);
-      return [
-        ...others,
-        Buffer.concat([bytes, Buffer.alloc(1)]),
-        ...(bytes.length === 0 ? [bytes] : [bytes.subarray(1), Buffer.alloc(bytes.length, 0xee)]),
-      ];
-    }
-    default:
-      throw new Error(`no other value of type ${column.type}`);
-  }
 }
 
 const deciding = Object.keys(ROWS);
@@ -261,7 +199,7 @@ describe('rows that decide a release', () => {
     const tables = tamper(template, (db) =>
       db.prepare(`SELECT name FROM sqlite_schema WHERE type = 'table'`).pluck().all(),
     ) as string[];
-    expect(tables.sort()).toEqual([...deciding, ...Object.keys(UNAUTHENTICATED)].sort());
+    expect(tables.sort()).toEqual([...deciding, ...LOG_TABLES, ...Object.keys(UNAUTHENTICATED)].sort());
     expect(Object.keys(USES).sort()).toEqual([...deciding].sort());
   });
 
@@ -298,7 +236,7 @@ describe('rows that decide a release', () => {
   test.each(pairs)('%s: an inserted row, and a row from the store of another broker, are noticed', async (table) => {
     const other = join(directory, `other-${table}.db`);
     const store = await openSqliteStore(other, { create: true, clock: testClock() });
-    store.authenticate(Buffer.alloc(32, 8));
+    store.authenticate(Buffer.alloc(32, 8), testLogIdentity());
     await seed(store);
     await store.close();
     const [where] = ROWS[table]!;
@@ -336,7 +274,7 @@ describe('rows that decide a release', () => {
     await store.close();
     const again = await openSqliteStore(path, { create: false, clock: testClock() });
     const startAndUse = async (): Promise<void> => {
-      again.authenticate(MAC_KEY);
+      again.authenticate(MAC_KEY, testLogIdentity());
       await USES[table]![0]!(again);
     };
     await expect(startAndUse()).rejects.toThrow(StoreIntegrityError);
@@ -428,7 +366,7 @@ describe('the state', () => {
     await expect(store.probe()).rejects.toThrow(StoreIntegrityError);
     await store.close();
     const again = await openSqliteStore(path, { create: false, clock: testClock() });
-    expect(() => again.authenticate(MAC_KEY)).toThrow('behind the log');
+    expect(() => again.authenticate(MAC_KEY, testLogIdentity())).toThrow('behind the log');
     await again.close();
   });
 
@@ -460,15 +398,15 @@ describe('the state', () => {
     tamper(path, (db) => db.exec('DELETE FROM state; DELETE FROM broker; DELETE FROM revocations'));
     const store = await openSqliteStore(path, { create: true, clock: testClock() });
     expect(await store.broker()).toBeUndefined();
-    expect(() => store.authenticate(MAC_KEY)).toThrow(StoreIntegrityError);
+    expect(() => store.authenticate(MAC_KEY, testLogIdentity())).toThrow(StoreIntegrityError);
     await expect(initialise(store)).rejects.toThrow(StoreIntegrityError);
     await store.close();
   });
 
   test('is not accepted under another row-MAC key', async () => {
     const store = await openSqliteStore(copy(), { create: false, clock: testClock() });
-    expect(() => store.authenticate(Buffer.alloc(32, 8))).toThrow(StoreIntegrityError);
-    expect(() => store.authenticate(Buffer.alloc(31, 7))).toThrow(RangeError);
+    expect(() => store.authenticate(Buffer.alloc(32, 8), testLogIdentity())).toThrow(StoreIntegrityError);
+    expect(() => store.authenticate(Buffer.alloc(31, 7), testLogIdentity())).toThrow(RangeError);
     await store.close();
   });
 });
@@ -480,13 +418,18 @@ describe('the schema', () => {
     'ALTER TABLE spent_nonces RENAME TO aside; CREATE VIEW spent_nonces AS SELECT nonce, issued_at_ms FROM aside WHERE 0',
     'DROP TABLE revocations',
     'CREATE TABLE extra (a)',
+    // Names under which an object could hide: of the planner's statistics, and of a table that there is.
+    'PRAGMA writable_schema = ON; CREATE TRIGGER aside AFTER INSERT ON spent_nonces BEGIN DELETE FROM spent_nonces; END; ' +
+      "UPDATE sqlite_schema SET name = 'sqlite_stat1', sql = replace(sql, 'aside', 'sqlite_stat1') WHERE name = 'aside'",
+    'PRAGMA writable_schema = ON; CREATE TRIGGER aside AFTER UPDATE ON log_head BEGIN DELETE FROM spent_nonces; END; ' +
+      "UPDATE sqlite_schema SET name = 'probe', sql = replace(sql, 'aside', 'probe') WHERE name = 'aside'",
   ];
 
   test.each(TRIGGERS)('that SQL has altered is refused, while running and at the next start: %s', async (sql) => {
     const path = copy();
     const store = await open(path);
     const commit = await commitFor(store, 'a');
-    tamper(path, (db) => db.exec(sql));
+    tamper(path, (db) => db.unsafeMode().exec(sql));
     await expect(store.commitRelease(commit)).rejects.toThrow(StoreIntegrityError);
     await store.close();
     await expect(openSqliteStore(path, { create: false, clock: testClock() })).rejects.toThrow(StoreIntegrityError);

@@ -19,7 +19,7 @@ export function addDoctor(program: Command, act: Act): void {
     summary: 'say what is wrong with an installation',
     description:
       'Looks at this machine (Node, tpm2-tools, TPM device), at the broker (reachable, ready, clock, TLS certificate, token), ' +
-      'at a data directory (modes, owner, KEK, database, disk, nonces) and at a deployment document, and says for each what ' +
+      'at a data directory (modes, owner, KEK, database, disk, nonces, log and checkpoint file) and at a deployment document, and says for each what ' +
       'is wrong and what to do. It repairs nothing. Exit code 1 when anything fails; warnings do not count.',
     examples: [
       'portcullis doctor',
@@ -45,6 +45,10 @@ async function examine(context: CliContext, options: DoctorOptions): Promise<Out
     const store = storeReport(dataDir(path).database, context.parts.now());
     findings.push(...store.findings);
     profile = store.profile ?? profile;
+    const { logFindings } = await import('../doctor/log.js');
+    const kept = context.io.env['PORTCULLIS_LOG_CHECKPOINT_FILE'] ?? '';
+    const { database, checkpoint } = dataDir(path);
+    findings.push(...(await logFindings(database, kept === '' ? checkpoint : pathOf(context.io, kept))));
   }
   if (options.offline !== true) {
     const { brokerFindings } = await import('../doctor/broker.js');

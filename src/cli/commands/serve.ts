@@ -1,24 +1,16 @@
 import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
-import type { LoadedConfig } from '../../config/config.js';
 import { integer } from '../arguments.js';
 import type { CliContext } from '../context.js';
+import { type ConfigOptions, loadBrokerConfig, type Loaded } from '../load-config.js';
 import { answer, UsageError, type Answer, type Outcome } from '../outcome.js';
 import { printAnswer } from '../output.js';
-import { pathOf, readSmallInput } from '../read-input.js';
 import { verb, type Act } from '../verb.js';
 
 const MAX_WORKERS = 1024;
-const MAX_CONFIG_BYTES = 1024 * 1024;
 
-interface ServeOptions {
-  readonly dataDir?: string;
-  readonly listen?: string;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly config?: string;
-  readonly profile?: string;
+interface ServeOptions extends ConfigOptions {
   readonly workers?: number;
   readonly checkConfig?: true;
 }
@@ -58,7 +50,7 @@ export function addServe(program: Command, act: Act): void {
 }
 
 async function serve(context: CliContext, options: ServeOptions): Promise<Outcome> {
-  const loaded = await load(context, options);
+  const loaded = await loadBrokerConfig(context, options);
   if (options.checkConfig === true) return explain(loaded);
   // Workers run this command line too; what they would say has been said.
   if (cluster.isPrimary) for (const warning of loaded.warnings) context.io.stderr.write(`warning: ${warning}\n`);
@@ -85,31 +77,6 @@ async function serve(context: CliContext, options: ServeOptions): Promise<Outcom
 
 function listeningOn(url: string): Answer {
   return { ok: true, json: { listening: url }, text: [`listening on ${url}`] };
-}
-
-type Loaded = Extract<LoadedConfig, { readonly ok: true }>;
-
-async function load(context: CliContext, options: ServeOptions): Promise<Loaded> {
-  const { io } = context;
-  const { loadConfig } = await import('../../config/config.js');
-  const absolute = (name: string | undefined) => (name === undefined ? undefined : pathOf(io, name));
-  const path = absolute(
-    options.config ?? (io.env['PORTCULLIS_CONFIG'] === '' ? undefined : io.env['PORTCULLIS_CONFIG']),
-  );
-  const text = path === undefined ? undefined : (await readSmallInput(io, path, MAX_CONFIG_BYTES)).toString('utf8');
-  const loaded = loadConfig({
-    ...(path === undefined || text === undefined ? {} : { file: { path, text } }),
-    env: io.env,
-    flags: {
-      profile: options.profile,
-      data_dir: absolute(options.dataDir),
-      listen: options.listen,
-      'tls.cert': absolute(options.tlsCert),
-      'tls.key': absolute(options.tlsKey),
-    },
-  });
-  if (!loaded.ok) throw new UsageError(loaded.errors.join('; '));
-  return loaded;
 }
 
 async function explain({ config, origins, warnings }: Loaded): Promise<Outcome> {

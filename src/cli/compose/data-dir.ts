@@ -1,5 +1,6 @@
 import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Config } from '../../config/config.js';
 import { accept, reject, type Result } from '../../reason/reason.js';
 
 /** Where things lie in a data directory. Everything in it is 0600, the directory 0700. */
@@ -7,6 +8,10 @@ export interface DataDir {
   readonly path: string;
   readonly kek: string;
   readonly database: string;
+  /** The newest checkpoint of the log, unless `log.checkpoint_file` names another place. */
+  readonly checkpoint: string;
+  /** The newest checkpoint with the cosignatures of a quorum, which the processes of a broker leave there for each other. */
+  readonly cosigned: string;
   /** The first admin token: development profile only. */
   readonly adminToken: string;
   readonly simulatorCa: string;
@@ -18,10 +23,17 @@ export function dataDir(path: string): DataDir {
     path,
     kek: join(path, 'kek.json'),
     database: join(path, 'portcullis.db'),
+    checkpoint: join(path, 'log.checkpoint'),
+    cosigned: join(path, 'log.cosigned'),
     adminToken: join(path, 'admin.token'),
     simulatorCa: join(path, 'simulator-ca.pem'),
     simulatorKey: join(path, 'simulator-ca.key'),
   };
+}
+
+/** Where the newest checkpoint of the log is kept. */
+export function checkpointPath({ dataDir: path, log }: Pick<Config, 'dataDir' | 'log'>): string {
+  return log.checkpointFile ?? dataDir(path).checkpoint;
 }
 
 /** Whether nothing is there: no such directory, or an empty one. */

@@ -9,11 +9,14 @@ import type { Broker } from '../../release/broker.js';
 import type { BrokerContext, Observer, SimulatorAuthority } from '../../release/context.js';
 import { createBroker } from '../../release/create-broker.js';
 import { DenialRecorder } from '../../release/denial-recorder.js';
-import { FIXED_EPOCH, openRootSecret } from '../../release/initialise.js';
+import { FIXED_EPOCH, openLogIdentity, openRootSecret } from '../../release/initialise.js';
+import { CheckpointSeal } from '../../release/kept-checkpoint.js';
 import type { BrokerRecord, Profile } from '../../release/records.js';
+import { type LogIdentity, type Store, StoreIntegrityError } from '../../release/store.js';
 import { issueAkCertificate } from '../../simulator/ca.js';
-import { openSqliteStore } from '../../store/sqlite/open.js';
-import { verifierKey } from '../../translog/log-key.js';
+import { openSqliteStore, type SqliteStore } from '../../store/sqlite/open.js';
+import { Pseudonyms } from '../../translog/names.js';
+import { parseVerifierKey, type VerifierKey } from '../../translog/note.js';
 import { VERSION } from '../version.js';
 import { type DataDir, dataDir, dataDirFault } from './data-dir.js';
 
@@ -33,7 +36,13 @@ export interface OpenOptions {
   readonly profile: Profile | undefined;
   readonly challengeTtlMs: number;
   readonly explain: 'full' | 'codes';
+  /** How names stand in log entries. */
+  readonly logNames: 'plain' | 'salted';
+  /** Whether what releases are given for is archived. */
+  readonly archiveEvidence: boolean;
   readonly observer: Observer;
+  /** Where a quorum of witnesses is demanded: makes what waits for it. */
+  readonly witnesses?: (store: Store, logKey: VerifierKey) => BrokerContext['witnesses'];
 }
 
 /** A broker over a data directory, and what belongs to its life. */
@@ -41,6 +50,8 @@ export interface OpenBroker {
   readonly broker: Broker;
   readonly context: BrokerContext;
   readonly profile: Profile;
+  /** For checkpoints that are kept outside of the store. */
+  readonly seal: CheckpointSeal;
   close(): Promise<void>;
 }
 
@@ -68,30 +79,48 @@ export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
       );
     }
     const rootSecret = await openRootSecret(keks, record);
-    store.authenticate(deriveKey(rootSecret, 'row-mac', FIXED_EPOCH));
+    const pseudonyms =
+      options.logNames === 'salted' ? new Pseudonyms(deriveKey(rootSecret, 'names', FIXED_EPOCH)) : undefined;
+    const logIdentity = await openLogIdentity(keks, record, pseudonyms);
+    authenticate(store, deriveKey(rootSecret, 'row-mac', FIXED_EPOCH), logIdentity, paths.database);
     const context: BrokerContext = {
       broker: record.broker,
       profile: record.profile,
       version: VERSION,
-      logKey: verifierKey(record.logOrigin, record.logPublicKey),
+      logKey: logIdentity.signer.verifierKey,
       store,
+      witnesses: options.witnesses?.(store, parseVerifierKey(logIdentity.signer.verifierKey)),
+      pseudonyms,
       keks,
       generateKey,
       clock,
       random: randomBytes,
       nonceKey: nonceKeys(rootSecret),
       tokenKey: deriveKey(rootSecret, 'token', FIXED_EPOCH),
+      archive: { on: options.archiveEvidence, key: deriveKey(rootSecret, 'archive', FIXED_EPOCH) },
       challengeTtlMs: options.challengeTtlMs,
       explain: options.explain,
       simulator: openSimulator(paths, record),
       akKeys: new PublicKeyCache(MAX_CACHED_AKS),
-      denials: new DenialRecorder(store, clock),
+      denials: new DenialRecorder(store, clock, randomBytes),
       observer: options.observer,
     };
-    return { broker: createBroker(context), context, profile: record.profile, close: () => store.close() };
+    const seal = new CheckpointSeal(record.broker, deriveKey(rootSecret, 'kept-checkpoint', FIXED_EPOCH));
+    return { broker: createBroker(context), context, profile: record.profile, seal, close: () => store.close() };
   } catch (error) {
     await store.close();
     throw error;
+  }
+}
+
+/** A state without its log, or a log without its end, is no store to start with. */
+function authenticate(store: SqliteStore, rowMacKey: Buffer, log: LogIdentity, path: string): void {
+  try {
+    store.authenticate(rowMacKey, log);
+  } catch (error) {
+    if (!(error instanceof StoreIntegrityError)) throw error;
+    const message = `${path}: ${error.message}; the database was changed or is not whole: stop every broker on it and restore a backup`;
+    throw new StoreIntegrityError(message, { cause: error });
   }
 }
 

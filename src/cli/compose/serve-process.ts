@@ -1,16 +1,21 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { RequestListener } from 'node:http';
 import type { Config } from '../../config/config.js';
 import { Lifecycle } from '../../http/lifecycle.js';
+import { createLogApp, LOG_PREFIX } from '../../http/log/app.js';
 import { createNativeApp } from '../../http/native/app.js';
 import { type BrokerServer, createServer, type TlsFiles } from '../../http/server.js';
-import { createLog } from '../../telemetry/log.js';
+import type { BrokerContext } from '../../release/context.js';
+import { recordStart } from '../../release/record-start.js';
+import { createLog, type StructuredLog } from '../../telemetry/log.js';
 import { createTelemetry, type Exposition, type Telemetry } from '../../telemetry/metrics.js';
 import { UsageError } from '../outcome.js';
 import { VERSION } from '../version.js';
 import { startHousekeeping } from './background.js';
+import { refuseExposure, refuseOtherNames } from './exposure.js';
+import { LogService } from './log-service.js';
 import { openBroker } from './open-broker.js';
-import { refuseExposure } from './exposure.js';
 
 export interface ProcessOptions {
   /** Called once, when every route answers. */
@@ -21,29 +26,40 @@ export interface ProcessOptions {
   readonly onTelemetry?: (telemetry: Telemetry) => void;
   /** Fulfilled when the process is to stop; default: SIGTERM or SIGINT. */
   readonly untilStopped?: Promise<unknown>;
+  /** False in a process that is one of several, but for one of them: a start is recorded once. */
+  readonly recordsStart?: boolean;
   /** Members of every line of the log. */
   readonly logBase?: Readonly<Record<string, unknown>>;
 }
 
-/** Serves in this process until it is told to stop, then drains: what is in flight is answered, and the store is closed. */
+/**
+ * Serves in this process until it is told to stop, then drains: what is in flight is answered, and the store is closed. A
+ * broker whose database was rolled back serves too, and refuses: its operators learn why.
+ */
 export async function serveInThisProcess(config: Config, options: ProcessOptions): Promise<number> {
   const log = createLog({ base: options.logBase ?? {} });
   const telemetry = createTelemetry();
   options.onTelemetry?.(telemetry);
   const untilStopped = options.untilStopped ?? stopSignal();
+  const logService = new LogService(config, log, () => telemetry.checkpointFileFailed());
   const open = await openBroker({
     dataDir: config.dataDir,
     profile: config.profile,
     challengeTtlMs: config.limits.challengeTtlMs,
     explain: config.explain,
+    logNames: config.log.names,
+    archiveEvidence: config.archiveEvidence,
     observer: telemetry,
+    witnesses: logService.witnessesOver,
   });
   try {
     refuseExposure(config, open.profile);
+    await refuseOtherNames(config, open.context.store);
+    const sound = await logService.hold(open);
     const { exposition } = options;
     const metrics = exposition === undefined ? telemetry : { ...telemetry, exposition: () => exposition(telemetry) };
     const lifecycle = new Lifecycle();
-    const app = createNativeApp({
+    const native = createNativeApp({
       broker: open.broker,
       version: VERSION,
       bodyBytes: config.limits.bodyBytes,
@@ -53,17 +69,33 @@ export async function serveInThisProcess(config: Config, options: ProcessOptions
       metrics,
       lifecycle,
     });
+    const { store, logKey } = open.context;
+    const published = {
+      checkpoint: logService.checkpoint,
+      logHead: logService.logHead,
+      logHashes: (level: number, start: number, count: number) => store.logHashes(level, start, count),
+      logEntries: (start: number, count: number) => store.logEntries(start, count),
+    };
+    const logFace = createLogApp({ published, logKey, log, metrics, lifecycle });
+    const listener: RequestListener = (request, response) => {
+      if (request.url?.startsWith(LOG_PREFIX) === true) logFace(request, response);
+      else native.listener(request, response);
+    };
     const tls = readTls(config);
-    const server = createServer(app.listener, {
+    const server = createServer(listener, {
       ...config.listen,
       ...(tls === undefined ? {} : { tls }),
       lifecycle,
       log,
     });
-    const stopHousekeeping = startHousekeeping(open.context, (job, error) =>
-      log.error({ job, err: error }, 'housekeeping failed'),
-    );
+    const stopHousekeeping = sound
+      ? startHousekeeping(open.context, (job, error) => log.error({ job, err: error }, 'housekeeping failed'))
+      : () => Promise.resolve();
     const url = await startListening(server, config);
+    if (sound) {
+      if (options.recordsStart !== false) await recorded(open.context, log);
+      logService.start();
+    }
     log.info({ url, broker: open.context.broker, profile: open.profile, version: VERSION }, 'listening');
     if (open.profile === 'development')
       log.warn({}, 'development profile: simulated evidence may be trusted; not for real keys');
@@ -74,8 +106,18 @@ export async function serveInThisProcess(config: Config, options: ProcessOptions
     await stopHousekeeping();
     return 0;
   } finally {
+    await logService.stop();
     await open.close();
     log.flush();
+  }
+}
+
+/** A broker that cannot record its start cannot record a release either, and says so at /readyz. */
+async function recorded(context: BrokerContext, log: StructuredLog): Promise<void> {
+  try {
+    await recordStart(context);
+  } catch (error) {
+    log.error({ err: error }, 'the start could not be recorded');
   }
 }
 

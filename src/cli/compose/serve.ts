@@ -4,7 +4,7 @@ import type { Config } from '../../config/config.js';
 import { UsageError } from '../outcome.js';
 import { dataDir, isEmpty } from './data-dir.js';
 import { initialise, writePrivateFile } from './init.js';
-import { refuseExposure } from './exposure.js';
+import { refuseExposure, refuseOtherNames } from './exposure.js';
 import { openBroker, ProfileError } from './open-broker.js';
 import type { ServeOptions } from './ports.js';
 import { readTls, serveInThisProcess } from './serve-process.js';
@@ -31,9 +31,22 @@ export async function serve({ config, workers, onListening }: ServeOptions): Pro
 /** What would end every worker ends here, once: before they are started, the directory is opened as they will open it. */
 async function assertServable(config: Config): Promise<void> {
   const observer = { challenged: ignore, released: ignore, denied: ignore, committed: ignore };
-  const { dataDir: path, profile, limits, explain } = config;
-  const open = await openBroker({ dataDir: path, profile, challengeTtlMs: limits.challengeTtlMs, explain, observer });
-  await open.close();
+  const { dataDir: path, profile, limits, explain, log, archiveEvidence } = config;
+  const { challengeTtlMs } = limits;
+  const open = await openBroker({
+    dataDir: path,
+    profile,
+    challengeTtlMs,
+    explain,
+    logNames: log.names,
+    archiveEvidence,
+    observer,
+  });
+  try {
+    await refuseOtherNames(config, open.context.store);
+  } finally {
+    await open.close();
+  }
   refuseExposure(config, open.profile);
   readTls(config);
 }

@@ -89,6 +89,8 @@ export async function serveAsWorker(config: Config): Promise<number> {
           if (waiting.push(resolve) === 1) tell({ exposition: 'wanted' });
         }),
       untilStopped,
+      // Of the first workers, not of one that replaces another.
+      recordsStart: cluster.worker?.id === 1,
       logBase: { worker: cluster.worker?.id ?? 0 },
     });
   } finally {

@@ -8,6 +8,7 @@ import type { Broker } from '../../release/broker.js';
 import { reject } from '../../reason/reason.js';
 import { BodyBudget } from '../body.js';
 import { Exchange, type ExchangeServices } from '../exchange.js';
+import { headerFault } from '../header-fault.js';
 import { type Endpoint, endpoint, type EndpointServices, unknownRoute } from './endpoint.js';
 import { describeRoutes } from './openapi.js';
 import { operationRoutes } from './operations.js';
@@ -18,7 +19,6 @@ import { brokerRoutes } from './routes.js';
 /** The most memory that bodies of requests under way may hold: small ones, and all others. */
 const SMALL_BODY_BUDGET_BYTES = 64 * 1024 * 1024;
 const BODY_BUDGET_BYTES = 256 * 1024 * 1024;
-const MAX_HEADER_FIELDS = 64;
 
 export interface NativeOptions extends ExchangeServices {
   readonly broker: Broker;
@@ -85,13 +85,6 @@ export function createNativeApp(options: NativeOptions): NativeApp {
     app(request as Parameters<Express>[0], response as Parameters<Express>[1]);
   };
   return { listener, app, routes };
-}
-
-/** What Node's parser lets pass and we do not. */
-function headerFault(request: IncomingMessage): string | undefined {
-  if (request.rawHeaders.length / 2 > MAX_HEADER_FIELDS) return `more than ${String(MAX_HEADER_FIELDS)} header fields`;
-  if (request.httpVersion !== '1.1' && request.httpVersion !== '1.0') return 'not HTTP/1.1';
-  return request.httpVersion === '1.1' && request.headers.host === undefined ? 'the host header is missing' : undefined;
 }
 
 function router(endpoints: ReadonlyMap<Route, Endpoint>, exchanges: WeakMap<IncomingMessage, Exchange>): Express {

@@ -5,6 +5,7 @@ import { deploymentRoutes } from './routes/deployments.js';
 import { keyRoutes } from './routes/keys.js';
 import { policyRoutes } from './routes/policies.js';
 import { releaseRoutes } from './routes/releases.js';
+import { replayRoutes } from './routes/replay.js';
 import type { Route } from './route.js';
 
 /** Every route of the native face that calls a use case. The operational ones (/healthz …) stand in operations.ts. */
@@ -16,5 +17,6 @@ export function brokerRoutes(broker: Broker): readonly Route[] {
     ...keyRoutes(broker),
     ...attesterRoutes(broker),
     ...administrationRoutes(broker),
+    ...replayRoutes(broker),
   ];
 }

@@ -36,6 +36,15 @@ export const ReleaseViewSchema = view('Release', {
   release_id: text,
   key: Type.Object({ name: text, version: text, kty: keyType }),
   jwe: Type.String({ description: 'compact JWE to the recipient key; the plaintext is a JWK' }),
+  receipt: view('Receipt', {
+    entry: Type.String({ description: 'the log entry: canonical JSON, the bytes of its leaf' }),
+    index: Type.Integer({ minimum: 0 }),
+    proof: Type.Array(text, { description: 'inclusion proof of RFC 6962, 32-byte hashes, from the leaf to the root' }),
+    checkpoint: Type.String({ description: 'C2SP tlog-checkpoint, a signed note' }),
+    salts: Type.Optional(
+      Type.Record(Type.String(), text, { description: 'entry members that are salted hashes, to their salts' }),
+    ),
+  }),
 });
 
 export const BrokerViewSchema = view('Broker', {
@@ -145,6 +154,19 @@ export const EntryViewSchema = view('Entry', {
   type: text,
   entry: json,
   decision: Type.Optional(json),
+});
+
+export const ReplayViewSchema = view('Replay', {
+  release_id: text,
+  index: Type.Integer({ minimum: 0 }),
+  same: Type.Boolean({ description: 'whether the appraisal comes to what was recorded' }),
+  appraised_at: time,
+  decision: json,
+  refusal: Type.Optional(Type.Object({ reason: text, detail: text })),
+  claims: Type.Optional(json),
+  differences: Type.Array(Type.Object({ member: text, recorded: Type.Optional(json), replayed: Type.Optional(json) })),
+  log: Type.Unknown({ description: 'the log entry of the release' }),
+  presented: Type.Optional(Type.Unknown({ description: 'the request as it was received' })),
 });
 
 export const SimulatedMachineViewSchema = view('SimulatedMachine', {

@@ -1,6 +1,12 @@
 import type { BrokerRecord } from '../../release/records.js';
-import type { StoreChange, WritableChildRecords, WritableGuardedSet, WritableRecords } from '../../release/store.js';
-import type { LogAppender } from './log-table.js';
+import {
+  type StoreChange,
+  StoreUnavailableError,
+  type WritableChildRecords,
+  type WritableGuardedSet,
+  type WritableRecords,
+} from '../../release/store.js';
+import type { LogAppender } from './log-appender.js';
 import type { Snapshot } from './state-watch.js';
 import type { StoredTable } from './stored-table.js';
 import type { Tables } from './tables.js';
@@ -9,6 +15,7 @@ import { type Operations, stateOf, viewOf } from './view.js';
 /** What an administrative change has made of the state, besides the rows. */
 export interface Effects {
   epoch: number;
+  nonceFloorMs: number;
   brokerSet: boolean;
   /** Whether anything was written or appended at all. */
   wrote: boolean;
@@ -24,9 +31,10 @@ export function changeOf(
   log: LogAppender,
   operations: Operations,
   effects: Effects,
+  nowMs: number,
 ): StoreChange {
   const { state } = snapshot;
-  const logIndex = log.end.nextIndex;
+  const logIndex = log.size;
   const view = viewOf(tables, snapshot, operations);
 
   const write = (operation: () => void): Promise<void> => {
@@ -51,7 +59,7 @@ export function changeOf(
 
   return {
     ...view,
-    state: () => operations.run(() => stateOf({ ...state, epoch: effects.epoch })),
+    state: () => operations.run(() => stateOf({ ...state, epoch: effects.epoch, nonceFloorMs: effects.nonceFloorMs })),
     deployments: { ...view.deployments, ...records(tables.deployments) },
     policies: { ...view.policies, ...records(tables.policies) },
     policyLinks: { ...view.policyLinks, ...children(tables.policyLinks) },
@@ -63,7 +71,8 @@ export function changeOf(
     freezes: { ...view.freezes, ...set(tables.freezes) },
     append: (type, body, detail) =>
       write(() => {
-        log.append(log.compose(type, body, state.generation + 1), detail);
+        const generation = state.generation + 1;
+        log.append(log.compose(type, body, generation), generation, detail);
       }),
     broker: () => operations.run(() => tables.broker.get(snapshot, '1')),
     setBroker: (record: BrokerRecord) =>
@@ -71,9 +80,17 @@ export function changeOf(
         tables.broker.put(snapshot, record, logIndex);
         effects.brokerSet = true;
       }),
+    logHead: () =>
+      operations.run(() => {
+        const { found } = log;
+        if (found === undefined) throw new StoreUnavailableError('the store is empty; run: portcullis init');
+        return found;
+      }),
+    restartLog: (signer) => write(() => log.restart(signer)),
     raiseEpoch: () =>
       write(() => {
         effects.epoch++;
+        effects.nonceFloorMs = Math.max(effects.nonceFloorMs, nowMs);
       }),
   };
 }

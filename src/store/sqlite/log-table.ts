@@ -1,74 +1,105 @@
 import type Database from 'better-sqlite3';
-import { canonicalJson, type Json } from '../../bytes/canonical-json.js';
 import type { LogEntry } from '../../release/records.js';
-import type { EntryQuery } from '../../release/store.js';
+import { type EntryQuery, StoreIntegrityError } from '../../release/store.js';
+import { HASH_BYTES, leafHash } from '../../translog/merkle.js';
+import { TILE_HEIGHT } from '../../translog/tile.js';
+import { isConstraint } from './errors.js';
 
-/** What an entry is at most, in bytes of canonical JSON. Larger parts go into `detail`, with their hash in the entry. */
-export const MAX_ENTRY_BYTES = 16_384;
-
-export type EntryBody = Readonly<Record<string, Json | undefined>>;
-
-/** Where the log ends. */
-export interface LogEnd {
-  readonly nextIndex: number;
-  /** Of the newest entry; 0 in an empty log. */
-  readonly timeMs: number;
-  /** Of the newest entry; 0 in an empty log. */
-  readonly generation: number;
+/** One row to be. */
+export interface NewEntry {
+  readonly index: number;
+  readonly text: string;
+  readonly leafHash: Buffer;
+  readonly detail: string | undefined;
+  readonly names: Readonly<Record<string, string>> | undefined;
 }
 
 /**
- * The log entries on one connection. Nothing here is authenticated: an entry that SQL changes or removes is found by the
- * transparency log, not by this table.
+ * The log's entries and tree nodes on one connection. Rows carry no MAC, the tree authenticates them: an entry that is
+ * shown must have the leaf hash beside it, and whoever reads the log holds hashes against a checkpoint. Type and
+ * deployment are columns that SQLite computes from the entry, so no row can say another thing than its entry does.
  */
 export class LogTable {
   readonly #db: Database.Database;
-  readonly #newest: Database.Statement;
+  readonly #count: Database.Statement;
   readonly #insert: Database.Statement;
+  readonly #insertNode: Database.Statement;
+  readonly #texts: Database.Statement;
+  readonly #leaves: Database.Statement;
+  readonly #nodes: Database.Statement;
   readonly #queries = new Map<string, Database.Statement>();
 
   constructor(db: Database.Database) {
     this.#db = db;
-    this.#newest = db
-      .prepare('SELECT log_index, time_ms, state_generation FROM log_entries ORDER BY log_index DESC LIMIT 1')
-      .raw();
+    this.#count = db.prepare('SELECT log_index FROM log_entries ORDER BY log_index DESC LIMIT 1').pluck();
     this.#insert = db.prepare(
-      'INSERT INTO log_entries (log_index, type, time_ms, state_generation, deployment, entry, detail) VALUES (?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO log_entries (log_index, entry, leaf_hash, detail, names) VALUES (?, ?, ?, ?, ?)',
     );
+    this.#insertNode = db.prepare('INSERT INTO log_nodes (level, node_index, hash) VALUES (?, ?, ?)');
+    const range = (columns: string, table: string, index: string) =>
+      `SELECT ${columns} FROM ${table} WHERE ${index} >= ? AND ${index} < ? ORDER BY ${index}`;
+    this.#texts = db.prepare(range('log_index, entry', 'log_entries', 'log_index')).raw();
+    this.#leaves = db.prepare(range('log_index, leaf_hash', 'log_entries', 'log_index')).raw();
+    this.#nodes = db
+      .prepare(range('node_index, hash', 'log_nodes', 'node_index').replace('WHERE', 'WHERE level = ? AND'))
+      .raw();
   }
 
-  end(): LogEnd {
-    const [index, timeMs, generation] = (this.#newest.get() ?? [-1, 0, 0]) as [number, number, number];
-    return { nextIndex: index + 1, timeMs, generation };
+  /** The index after the newest entry. */
+  end(): number {
+    return ((this.#count.get() as number | undefined) ?? -1) + 1;
   }
 
-  insert(entry: ComposedEntry, detail: string | undefined): void {
-    this.#insert.run(
-      entry.index,
-      entry.type,
-      entry.timeMs,
-      entry.generation,
-      entry.deployment,
-      entry.text,
-      detail ?? null,
-    );
+  insert({ index, text, leafHash: leaf, detail, names }: NewEntry): void {
+    this.#insert.run(index, text, leaf, detail ?? null, names === undefined ? null : JSON.stringify(names));
   }
 
-  /** Newest first. */
+  /** A node whose level is a multiple of TILE_HEIGHT, above the leaves. Throws StoreIntegrityError where it stands there already. */
+  insertNode(level: number, index: number, hash: Buffer): void {
+    try {
+      this.#insertNode.run(level, index, hash);
+    } catch (error) {
+      if (!isConstraint(error)) throw error;
+      throw new StoreIntegrityError(`log_nodes ${String(level)}/${String(index)}: the row was inserted`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** The `count` hashes of a tile level from `start` on, in order. Throws StoreIntegrityError where one is missing, or is none. */
+  hashes(tileLevel: number, start: number, count: number): readonly Buffer[] {
+    const rows =
+      tileLevel === 0
+        ? this.#leaves.all(start, start + count)
+        : this.#nodes.all(tileLevel * TILE_HEIGHT, start, start + count);
+    const hashes = complete(rows as [number, Buffer][], start, count);
+    if (hashes.some((hash) => hash.length !== HASH_BYTES)) {
+      throw new StoreIntegrityError(`log, tile level ${String(tileLevel)}: a hash is not ${String(HASH_BYTES)} bytes`);
+    }
+    return hashes;
+  }
+
+  /** The texts of `count` entries from `start` on, in order. Throws StoreIntegrityError where one is missing. */
+  texts(start: number, count: number): readonly string[] {
+    return complete(this.#texts.all(start, start + count) as [number, string][], start, count);
+  }
+
+  /** Newest first. Throws StoreIntegrityError for an entry that is not the one that was appended. */
   query(query: EntryQuery): readonly LogEntry[] {
-    const { type, deployment, before = Number.MAX_SAFE_INTEGER, limit, maxCharacters = Infinity } = query;
+    const { type, deployments, before = Number.MAX_SAFE_INTEGER, limit, maxCharacters = Infinity } = query;
     const conditions = [
-      'log_index < @before',
+      'log_index >= 0 AND log_index < @before',
       ...(type === undefined ? [] : ['type = @type']),
-      ...(deployment === undefined ? [] : ['deployment = @deployment']),
+      ...(deployments === undefined ? [] : [`deployment IN (SELECT value FROM json_each(@deployments))`]),
     ];
-    const rows = this.#select(conditions.join(' AND ')).iterate({ type, deployment, before, limit });
+    const values = { before, limit, ...(type === undefined ? {} : { type }) };
+    const names = deployments === undefined ? {} : { deployments: JSON.stringify(deployments) };
+    const rows = this.#select(conditions.join(' AND ')).iterate({ ...values, ...names });
     const found: LogEntry[] = [];
     let characters = 0;
     for (const row of rows as IterableIterator<EntryRow>) {
-      const { log_index: index, detail, ...rest } = row;
-      found.push({ index, ...rest, ...(detail === null ? {} : { detail }) });
-      characters += rest.entry.length + (detail?.length ?? 0);
+      found.push(entryOf(row));
+      characters += row.entry.length + (row.detail?.length ?? 0);
       if (characters >= maxCharacters) break;
     }
     return found;
@@ -78,7 +109,7 @@ export class LogTable {
     let statement = this.#queries.get(where);
     if (statement === undefined) {
       statement = this.#db.prepare(
-        `SELECT log_index, type, entry, detail FROM log_entries WHERE ${where} ORDER BY log_index DESC LIMIT @limit`,
+        `SELECT log_index, type, entry, leaf_hash, detail, names FROM log_entries WHERE ${where} ORDER BY log_index DESC LIMIT @limit`,
       );
       this.#queries.set(where, statement);
     }
@@ -90,56 +121,44 @@ interface EntryRow {
   readonly log_index: number;
   readonly type: string;
   readonly entry: string;
+  readonly leaf_hash: Buffer;
   readonly detail: string | null;
+  readonly names: string | null;
 }
 
-interface ComposedEntry {
-  readonly index: number;
-  readonly type: string;
-  readonly timeMs: number;
-  readonly generation: number;
-  readonly deployment: string | null;
-  readonly text: string;
+function entryOf({ log_index: index, type, entry, leaf_hash: leaf, detail, names }: EntryRow): LogEntry {
+  if (!leafHash(Buffer.from(entry, 'utf8')).equals(leaf)) {
+    throw new StoreIntegrityError(`log_entries ${String(index)}: the entry is not the one that was appended`);
+  }
+  return {
+    index,
+    type,
+    entry,
+    ...(detail === null ? {} : { detail }),
+    ...(names === null ? {} : { names: namesIn(names, index) }),
+  };
 }
 
-/** Appends entries within one transaction, which has read where the log ends. */
-export class LogAppender {
-  readonly #table: LogTable;
-  readonly #clock: () => number;
-  #end: LogEnd;
-
-  constructor(table: LogTable, clock: () => number) {
-    this.#table = table;
-    this.#clock = clock;
-    this.#end = table.end();
+function namesIn(text: string, index: number): Readonly<Record<string, string>> {
+  try {
+    const names: unknown = JSON.parse(text);
+    if (isTextMap(names)) return names;
+  } catch {
+    // Said below.
   }
+  throw new StoreIntegrityError(`log_entries ${String(index)}: the names beside the entry were changed`);
+}
 
-  get end(): LogEnd {
-    return this.#end;
-  }
+function isTextMap(value: unknown): value is Readonly<Record<string, string>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.values(value).every((each) => typeof each === 'string');
+}
 
-  /**
-   * The entry as it will be appended next, with `type`, `time` (never before that of the newest entry, whatever the clock
-   * says) and `state_generation`. Throws RangeError for an entry of more than MAX_ENTRY_BYTES, MalformedError for a body
-   * that has no canonical form: bugs of the caller.
-   */
-  compose(type: string, body: EntryBody, generation: number): ComposedEntry {
-    const timeMs = Math.max(this.#clock(), this.#end.timeMs);
-    const entry = { ...body, type, time: new Date(timeMs).toISOString(), state_generation: String(generation) };
-    const canonical = canonicalJson(entry);
-    if (canonical.length > MAX_ENTRY_BYTES) {
-      throw new RangeError(
-        `a log entry of type ${type} would be ${String(canonical.length)} bytes, over ${String(MAX_ENTRY_BYTES)}`,
-      );
-    }
-    const deployment = typeof body['deployment'] === 'string' ? body['deployment'] : null;
-    return { index: this.#end.nextIndex, type, timeMs, generation, deployment, text: canonical.toString('utf8') };
-  }
-
-  /** Appends what `compose` made last. Returns its index. */
-  append(entry: ComposedEntry, detail: string | undefined): number {
-    this.#table.insert(entry, detail);
-    this.#end = { nextIndex: entry.index + 1, timeMs: entry.timeMs, generation: entry.generation };
-    return entry.index;
-  }
+/** The values of rows that must be `count` of them, their indexes going up by one from `start`. */
+function complete<T>(rows: readonly (readonly [number, T])[], start: number, count: number): readonly T[] {
+  return Array.from({ length: count }, (_, at) => {
+    const row = rows[at];
+    if (row?.[0] !== start + at) throw new StoreIntegrityError(`log ${String(start + at)}: the row was deleted`);
+    return row[1];
+  });
 }

@@ -5,7 +5,7 @@
  * what is not.
  */
 import { closeSync, openSync, statSync } from 'node:fs';
-import { type Store, StoreUnavailableError } from '../../release/store.js';
+import { type LogIdentity, type Store, StoreUnavailableError } from '../../release/store.js';
 import { Connection } from './connection.js';
 import { asStoreError } from './errors.js';
 import { migrate, verifySchema } from './migrations.js';
@@ -18,11 +18,11 @@ const MIGRATION_WAIT_MS = 10_000;
 /** A Store whose rows are authenticated. */
 export interface SqliteStore extends Store {
   /**
-   * Gives the store the key of its row MACs, 32 bytes; the store keeps a copy. Until then only `broker()` works, whose
+   * Gives the store the key of its row MACs, 32 bytes, of which it keeps a copy, and the identity of its log. Until then only `broker()` works, whose
    * answer is then not authenticated. Throws StoreIntegrityError where the stored state is not one that was written
-   * under this key, or is older than the log.
+   * under this key, or does not belong to the log beside it.
    */
-  authenticate(rowMacKey: Buffer): void;
+  authenticate(rowMacKey: Buffer, log: LogIdentity): void;
 }
 
 /** Opens a connection to the file at `path`. */

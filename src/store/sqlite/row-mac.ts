@@ -41,14 +41,16 @@ export class RowMac {
         return stored;
       }
       if (equalBytes(stored, this.of(table, columns, row))) {
-        this.#remember(place, columns, row);
+        this.remember(table, id, columns, row);
         return stored;
       }
     }
     throw new StoreIntegrityError(`${place}: the row fails its authentication`);
   }
 
-  #remember(place: string, columns: readonly string[], row: Row): void {
+  /** Notes a row with the MAC that this key has made for it. */
+  remember(table: string, id: string, columns: readonly string[], row: Row): void {
+    const place = `${table} ${id}`;
     const size = columns.reduce((sum, column) => sum + sizeOf(row[column]), 0);
     if (size > MAX_REMEMBERED_BYTES) return;
     if (this.#verified.size >= MAX_REMEMBERED_ROWS) this.#verified.clear();

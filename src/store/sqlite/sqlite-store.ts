@@ -1,26 +1,35 @@
+import { containsHead } from '../../release/log-proofs.js';
 import type { BrokerRecord } from '../../release/records.js';
 import {
+  type ArchivedRelease,
   type CommitOutcome,
+  type EntryBody,
+  type LogHead,
+  type LogIdentity,
   type ReleaseCommit,
   type ReleaseFacts,
   type ReleaseQuery,
+  type SeenHead,
   type Store,
   type StoreChange,
+  StoreIntegrityError,
   StoreUnavailableError,
   type StoreView,
 } from '../../release/store.js';
+import { TILE_WIDTH } from '../../translog/tile.js';
 import { changeOf, type Effects } from './change.js';
 import type { Connection } from './connection.js';
 import { Contents } from './contents.js';
 import { factsOf } from './facts.js';
-import { type EntryBody, LogAppender } from './log-table.js';
+import { LogAppender } from './log-appender.js';
+import { LogWatch } from './log-watch.js';
 import type { SqliteOptions } from './options.js';
 import { Readers } from './readers.js';
 import type { State } from './state.js';
 import { type Snapshot, StateWatch } from './state-watch.js';
 import type { Tables } from './tables.js';
 import { Operations, viewOf } from './view.js';
-import { Writer } from './writer.js';
+import { type SharedBatch, Writer } from './writer.js';
 
 /** Spent nonces deleted in one transaction: more would hold up releases. */
 const PURGE_BATCH = 2000;
@@ -29,7 +38,7 @@ const PROOF_MS = 1000;
 const FRESH: State = { generation: 0, epoch: 1, nonceFloorMs: 0, contents: '{}', logIndex: 0 };
 
 /** What the requests of one shared transaction have in common, read and authenticated inside it. */
-interface Batch {
+interface Batch extends SharedBatch {
   readonly tables: Tables;
   readonly state: State;
   readonly log: LogAppender;
@@ -39,6 +48,7 @@ interface Batch {
 export class SqliteStoreAdapter implements Store {
   readonly #clock: () => number;
   readonly #watch = new StateWatch();
+  readonly #logWatch = new LogWatch();
   readonly #readers: Readers;
   readonly #writer: Writer<Batch>;
   #durableAtMs = Number.NEGATIVE_INFINITY;
@@ -57,12 +67,14 @@ export class SqliteStoreAdapter implements Store {
     );
   }
 
-  /** Gives the store the key of its row MACs (32 bytes, copied). Throws StoreIntegrityError where the stored state is not authenticated by it. */
-  authenticate(rowMacKey: Buffer): void {
+  /** Gives the store the key of its row MACs (32 bytes, copied) and the identity of its log. Throws StoreIntegrityError where the stored state and log are not authenticated by them. */
+  authenticate(rowMacKey: Buffer, log: LogIdentity): void {
     this.#watch.authenticate(rowMacKey);
+    this.#logWatch.authenticate(log);
     this.#readers.now((tables) => {
       const snapshot = this.#watch.find(tables);
-      if (snapshot !== undefined) this.#watch.assertNotBehindLog(tables, snapshot.state);
+      const head = this.#logWatch.find(tables, this.#watch.rowMac);
+      if (snapshot !== undefined) this.#watch.assertFitsLog(head, snapshot.state);
     });
   }
 
@@ -89,20 +101,20 @@ export class SqliteStoreAdapter implements Store {
 
   async change<T>(work: (change: StoreChange) => Promise<T>): Promise<T> {
     this.#assertOpen();
-    let after: { readonly state: State; readonly contents: Contents } | undefined;
+    let after: { readonly state: State; readonly contents: Contents; readonly log: LogAppender } | undefined;
     const result = await this.#writer.transaction(async (tables) => {
       const found = this.#watch.find(tables);
       const state = found?.state ?? FRESH;
-      this.#watch.assertNotBehindLog(tables, state);
+      const log = this.#appender(tables, state);
       const contents = (found?.contents ?? Contents.empty()).edit();
       const snapshot: Snapshot = { state, contents, rowMac: this.#watch.rowMac };
-      const log = new LogAppender(tables.log, this.#clock);
-      const logIndex = log.end.nextIndex;
-      const effects: Effects = { epoch: state.epoch, brokerSet: false, wrote: false };
+      const logIndex = log.size;
+      const { epoch, nonceFloorMs } = state;
+      const effects: Effects = { epoch, nonceFloorMs, brokerSet: false, wrote: false };
       const operations = new Operations();
       let value: T;
       try {
-        value = await work(changeOf(tables, snapshot, log, operations, effects));
+        value = await work(changeOf(tables, snapshot, log, operations, effects, this.#clock()));
       } finally {
         operations.close();
       }
@@ -115,42 +127,64 @@ export class SqliteStoreAdapter implements Store {
           ...state,
           generation: state.generation + 1,
           epoch: effects.epoch,
+          nonceFloorMs: effects.nonceFloorMs,
           contents: contents.text(),
-          logIndex,
+          logIndex: Math.min(logIndex, log.size - 1),
         },
         contents,
+        log,
       };
       tables.state.write(this.#watch.rowMac, after.state);
+      log.seal(this.#watch.rowMac);
       return value;
     });
-    if (after !== undefined) this.#watch.committed(after.state, after.contents);
+    if (after !== undefined) {
+      this.#watch.committed(after.state, after.contents);
+      this.#committed(after.log);
+    }
     return result;
   }
 
   async releaseFacts(query: ReleaseQuery): Promise<ReleaseFacts> {
     this.#assertOpen();
+    this.#logWatch.assertContainsSeen();
     return this.#readers.now((tables) => factsOf(tables, this.#watch.snapshot(tables), query));
   }
 
   async commitRelease(commit: ReleaseCommit): Promise<CommitOutcome> {
     this.#assertOpen();
-    return this.#writer.share(({ tables, state, log }): CommitOutcome => {
-      if (commit.generation !== state.generation || commit.epoch !== state.epoch) return { outcome: 'changed' };
-      if (commit.nonceIssuedAtMs <= state.nonceFloorMs) return { outcome: 'expired' };
+    return this.#writer.share(({ tables, state, log }): (() => CommitOutcome) => {
+      const { archive } = commit;
+      if (commit.generation !== state.generation || commit.epoch !== state.epoch) return () => ({ outcome: 'changed' });
+      if (commit.nonceIssuedAtMs <= state.nonceFloorMs) return () => ({ outcome: 'expired' });
       const entry = log.compose('release', commit.entry, state.generation);
-      if (!tables.nonces.spend(commit.nonce, commit.nonceIssuedAtMs)) return { outcome: 'replayed' };
-      return { outcome: 'committed', index: log.append(entry, commit.detail) };
+      if (!tables.nonces.spend(commit.nonce, commit.nonceIssuedAtMs)) return () => ({ outcome: 'replayed' });
+      if (archive !== undefined) tables.archive.insert(archive.releaseId, log.size, archive.sealed);
+      const index = log.append(entry, state.generation, commit.detail);
+      return () => {
+        const { checkpoint = '' } = log.sealed ?? {};
+        const salts = entry.salts === undefined ? {} : { salts: entry.salts };
+        return {
+          outcome: 'committed',
+          logged: { index, entry: entry.text, proof: log.prove(index), checkpoint, ...salts },
+        };
+      };
     });
   }
 
   async appendRecord(type: string, body: EntryBody, detail?: string): Promise<void> {
     this.#assertOpen();
-    await this.#writer.share(({ state, log }) => log.append(log.compose(type, body, state.generation), detail));
+    await this.#writer.share(({ state, log }) => {
+      log.append(log.compose(type, body, state.generation), state.generation, detail);
+      return () => undefined;
+    });
   }
 
   async purgeNonces(throughMs: number): Promise<number> {
     this.#assertOpen();
     if (!Number.isSafeInteger(throughMs) || throughMs < 0) throw new RangeError('throughMs is not a time in ms');
+    this.#logWatch.assertContainsSeen();
+    this.#logWatch.assertContainsSeen();
     let purged = 0;
     for (;;) {
       let raised: State | undefined;
@@ -168,11 +202,56 @@ export class SqliteStoreAdapter implements Store {
     }
   }
 
+  async logHead(): Promise<LogHead> {
+    this.#assertOpen();
+    return this.#readers.now((tables) => this.#headOf(tables));
+  }
+
+  newestCheckpoint(): LogHead | undefined {
+    return this.#logWatch.newest;
+  }
+
+  async logHashes(level: number, start: number, count: number): Promise<readonly Buffer[]> {
+    this.#assertOpen();
+    return this.#readers.now((tables) => {
+      const end = Math.floor(this.#headOf(tables).size / TILE_WIDTH ** level);
+      return tables.log.hashes(level, start, within(start, count, end));
+    });
+  }
+
+  async logEntries(start: number, count: number): Promise<readonly string[]> {
+    this.#assertOpen();
+    return this.#readers.now((tables) => tables.log.texts(start, within(start, count, this.#headOf(tables).size)));
+  }
+
+  async archived(releaseId: string): Promise<ArchivedRelease | undefined> {
+    this.#assertOpen();
+    return this.#readers.now((tables) => tables.archive.get(releaseId));
+  }
+
+  async expectLog(seen: SeenHead): Promise<boolean> {
+    this.#assertOpen();
+    const head = await this.logHead();
+    let contained: boolean;
+    try {
+      contained = await containsHead(this, head, seen);
+    } catch (error) {
+      if (error instanceof StoreIntegrityError) this.#logWatch.refuse(head, seen);
+      throw error;
+    }
+    if (!contained) this.#logWatch.refuse(head, seen);
+    return contained;
+  }
+
   async probe(): Promise<void> {
     this.#assertOpen();
+    this.#logWatch.assertContainsSeen();
     const age = this.#clock() - this.#durableAtMs;
     if (age >= 0 && age < PROOF_MS) return;
-    await this.#writer.share(({ tables }) => tables.probe.run(this.#clock()));
+    await this.#writer.share(({ tables }) => {
+      tables.probe.run(this.#clock());
+      return () => undefined;
+    });
   }
 
   close(): Promise<void> {
@@ -185,12 +264,38 @@ export class SqliteStoreAdapter implements Store {
   }
 
   #batch(tables: Tables): Batch {
-    const { state } = this.#watch.snapshot(tables);
-    this.#watch.assertNotBehindLog(tables, state);
-    return { tables, state, log: new LogAppender(tables.log, this.#clock) };
+    const { state, rowMac } = this.#watch.snapshot(tables);
+    const log = this.#appender(tables, state);
+    return { tables, state, log, seal: () => log.seal(rowMac), committed: () => this.#committed(log) };
+  }
+
+  /** Where the transaction under way appends: behind a head that was authenticated and checked against all that is known. */
+  #appender(tables: Tables, state: State): LogAppender {
+    this.#logWatch.assertContainsSeen();
+    const head = this.#logWatch.find(tables, this.#watch.rowMac);
+    this.#watch.assertFitsLog(head, state);
+    return new LogAppender(tables, this.#logWatch.identity, head, this.#clock);
+  }
+
+  #committed({ sealed, identity }: LogAppender): void {
+    if (sealed === undefined) return;
+    this.#logWatch.authenticate(identity);
+    this.#logWatch.committed(sealed);
+  }
+
+  #headOf(tables: Tables): LogHead {
+    const head = this.#logWatch.find(tables, this.#watch.rowMac);
+    if (head === undefined) throw new StoreUnavailableError('the store is empty; run: portcullis init');
+    const { origin, size, root, checkpoint } = head;
+    return { origin, size, root, checkpoint };
   }
 
   #assertOpen(): void {
     if (this.#closing !== undefined) throw new StoreUnavailableError('the store has been closed');
   }
+}
+
+/** How many of `count` indexes from `start` on lie before `end`. */
+function within(start: number, count: number, end: number): number {
+  return Math.max(0, Math.min(count, end - start));
 }

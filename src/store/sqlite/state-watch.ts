@@ -1,5 +1,6 @@
 import { StoreIntegrityError, StoreUnavailableError } from '../../release/store.js';
 import { Contents } from './contents.js';
+import type { StoredHead } from './log-head.js';
 import { RowMac } from './row-mac.js';
 import type { State } from './state.js';
 import type { Witness } from './stored-table.js';
@@ -58,9 +59,14 @@ export class StateWatch {
     return snapshot;
   }
 
-  /** Demands that the log has no entry from a later generation than the state: the state row would be an old one. */
-  assertNotBehindLog(tables: Tables, state: State): void {
-    const { generation } = tables.log.end();
+  /** Demands that state and log belong together: neither row is an old one. */
+  assertFitsLog(head: StoredHead | undefined, state: State): void {
+    const { generation = 0, size = 0 } = head ?? {};
+    if (state.generation > 0 && state.logIndex >= size) {
+      throw new StoreIntegrityError(
+        `log_head 1: size ${String(size)} is behind the state, which entry ${String(state.logIndex)} has set`,
+      );
+    }
     if (generation > state.generation) {
       throw new StoreIntegrityError(
         `state 1: generation ${String(state.generation)} is behind the log, which has reached ${String(generation)}`,
@@ -94,7 +100,7 @@ export class StateWatch {
 
 /** A store without a state row is fresh only if it holds nothing at all. */
 function assertFresh(tables: Tables): void {
-  if (tables.log.end().nextIndex > 0 || tables.deciding.some((table) => table.contents().count > 0)) {
+  if (tables.log.end() > 0 || tables.deciding.some((table) => table.contents().count > 0)) {
     throw new StoreIntegrityError('state 1: the row is missing from a store that is in use');
   }
 }

@@ -1,4 +1,6 @@
 import type Database from 'better-sqlite3';
+import { ArchiveTable } from './archive-table.js';
+import { LogHeadTable } from './log-head.js';
 import { LogTable } from './log-table.js';
 import { NonceTable } from './nonce-table.js';
 import {
@@ -40,6 +42,8 @@ export function prepareTables(db: Database.Database) {
     deciding: Object.values(deciding),
     state: new StateTable(db),
     log: new LogTable(db),
+    logHead: new LogHeadTable(db),
+    archive: new ArchiveTable(db),
     nonces: new NonceTable(db),
     probe,
   };

@@ -13,9 +13,17 @@ const MAX_BATCH = 256;
 /** Requests that may wait; beyond that the store is overloaded and says so. */
 const MAX_PENDING = 16_384;
 
-/** One request of a shared transaction: applied in its own savepoint, answered after COMMIT. */
+/** What the requests of one shared transaction have in common. */
+export interface SharedBatch {
+  /** Called once, after the requests, inside the transaction: the last writes. */
+  seal(): void;
+  /** Called once the transaction is durable, before its requests are answered. */
+  committed(): void;
+}
+
+/** One request of a shared transaction: applied in its own savepoint; what it returns makes its answer after COMMIT. */
 interface Request<B> {
-  readonly apply: (batch: B) => unknown;
+  readonly apply: (batch: B) => () => unknown;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -29,7 +37,7 @@ export type WriteOutcome =
  * COMMIT fails may or may not be on disk; its connection is dropped, nobody is told that it succeeded, and the next one
  * reads everything anew.
  */
-export class Writer<B> {
+export class Writer<B extends SharedBatch> {
   readonly #connect: () => Connection;
   readonly #prepareBatch: (tables: Tables) => B;
   readonly #observe: (outcome: WriteOutcome) => void;
@@ -58,8 +66,11 @@ export class Writer<B> {
     return result;
   }
 
-  /** Runs `apply` in a savepoint of a transaction that it shares with what else arrives in the same turn of the event loop. */
-  share<T>(apply: (batch: B) => T): Promise<T> {
+  /**
+   * Runs `apply` in a savepoint of a transaction that it shares with what else arrives in the same turn of the event loop.
+   * What it returns is called once the transaction is sealed and durable, and gives the answer.
+   */
+  share<T>(apply: (batch: B) => () => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#pending.length >= MAX_PENDING) {
         reject(new StoreUnavailableError('too many writes are waiting for the disk'));
@@ -93,15 +104,20 @@ export class Writer<B> {
 
   async #flush(): Promise<void> {
     let taken: Request<B>[] | undefined;
+    let batch: B | undefined;
     try {
       const answers = await this.transaction(
         (tables) => {
-          const batch = this.#prepareBatch(tables);
+          const prepared = this.#prepareBatch(tables);
+          batch = prepared;
           taken = this.#pending.splice(0, MAX_BATCH);
-          return taken.map((request) => this.#inSavepoint(request, batch));
+          const answers = taken.map((request) => this.#inSavepoint(request, prepared));
+          prepared.seal();
+          return answers;
         },
         () => taken?.length ?? 0,
       );
+      batch?.committed();
       for (const answer of answers) answer();
     } catch (error) {
       for (const request of taken ?? this.#pending.splice(0)) request.reject(error);
@@ -113,9 +129,9 @@ export class Writer<B> {
     const { savepoint, release, rollbackTo } = this.#openSession();
     savepoint.run();
     try {
-      const result = request.apply(batch);
+      const answer = request.apply(batch);
       release.run();
-      return () => request.resolve(result);
+      return () => settle(request, answer);
     } catch (error) {
       if (asStoreError(error) !== error) throw error;
       rollbackTo.run();
@@ -184,6 +200,14 @@ export class Writer<B> {
   #drop(): void {
     this.#session?.connection.close();
     this.#session = undefined;
+  }
+}
+
+function settle<B>({ resolve, reject }: Request<B>, answer: () => unknown): void {
+  try {
+    resolve(answer());
+  } catch (error) {
+    reject(error);
   }
 }
 

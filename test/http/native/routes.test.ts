@@ -22,7 +22,12 @@ function served(): string[] {
   });
 }
 
-const VALUES: Readonly<Record<string, string>> = { name: 'llm', sha256: HASH, id: '00000000000000a4' };
+const VALUES: Readonly<Record<string, string>> = {
+  name: 'llm',
+  sha256: HASH,
+  id: '00000000000000a4',
+  release_id: '0'.repeat(32),
+};
 
 /** A request that the route accepts. */
 const BODIES: Readonly<Record<string, object>> = {
@@ -95,6 +100,7 @@ describe('the route table, the running router and the document', () => {
        "auditor GET /v1/keys/{name}",
        "auditor GET /v1/policies",
        "auditor GET /v1/policies/{sha256}",
+       "auditor GET /v1/releases/{release_id}/replay",
        "operator DELETE /v1/keys/{name}",
        "operator POST /v1/attesters",
        "operator POST /v1/attesters/{id}/revoke",

@@ -1,3 +1,4 @@
+import { DATE_TIME_PATTERN } from '../../../policy/date-time.js';
 import type { Broker } from '../../../release/broker.js';
 import { text } from '../parameters.js';
 import { type Route, route } from '../route.js';
@@ -10,7 +11,10 @@ import {
   listOf,
   TokenViewSchema,
 } from '../view-schemas.js';
-import { deployment, page, tokenId } from './common.js';
+import { deployment, key, page, policySha256, tokenId } from './common.js';
+
+/** A SHA-256, or nameAlg and digest. */
+const AK = '^(?:[0-9a-f]{64}|000b[0-9a-f]{64}|000c[0-9a-f]{96}|000d[0-9a-f]{128})$';
 
 /** The broker itself: its tokens, its KEK, its log. */
 export function administrationRoutes(broker: Broker): readonly Route[] {
@@ -77,7 +81,16 @@ export function administrationRoutes(broker: Broker): readonly Route[] {
       operationId: 'listEntries',
       summary: 'List log entries, newest first',
       access: 'auditor',
-      query: { ...page, type: text('^[a-z][a-z._-]{0,63}$', 'type of entry, such as release'), deployment },
+      query: {
+        ...page,
+        type: text('^[a-z][a-z._-]{0,63}$', 'type of entry, such as release'),
+        deployment,
+        key,
+        policy: policySha256,
+        ak: text(AK, 'SPKI hash or TPM Name of an AK, lower-case hex'),
+        since: text(DATE_TIME_PATTERN, 'entries of this time or later, RFC 3339'),
+        until: text(DATE_TIME_PATTERN, 'entries before this time, RFC 3339'),
+      },
       success: 200,
       answer: listOf(EntryViewSchema),
       handle: ({ query }) => broker.listEntries(query),

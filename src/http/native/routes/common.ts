@@ -12,4 +12,5 @@ export const key = text(KEY_NAME, 'name of a key');
 export const version = text(VERSION, 'a version id; left out: the key itself');
 export const policySha256 = text(SHA256, 'policy hash, 64 lower-case hex digits');
 export const attesterId = text(ATTESTER_ID, 'name, AK Name or SPKI hash of an attester');
+export const releaseId = text('^[0-9a-f]{32}$', 'release_id of an entry, 32 lower-case hex digits');
 export const tokenId = text(TOKEN_ID, 'id of a token, 16 lower-case hex digits');

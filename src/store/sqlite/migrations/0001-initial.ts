@@ -124,16 +124,40 @@ CREATE TABLE freezes (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE log_entries (
-  log_index INTEGER PRIMARY KEY,
-  type TEXT NOT NULL,
-  time_ms INTEGER NOT NULL,
-  state_generation INTEGER NOT NULL,
-  deployment TEXT COLLATE NOCASE,
+  log_index INTEGER PRIMARY KEY CHECK (log_index >= 0),
   entry TEXT NOT NULL,
-  detail TEXT
+  leaf_hash BLOB NOT NULL,
+  detail TEXT,
+  names TEXT,
+  type TEXT GENERATED ALWAYS AS (json_extract(entry, '$.type')) VIRTUAL,
+  deployment TEXT COLLATE NOCASE GENERATED ALWAYS AS (json_extract(entry, '$.deployment')) VIRTUAL
 ) STRICT;
 CREATE INDEX log_entries_by_type ON log_entries (type, log_index);
 CREATE INDEX log_entries_by_deployment ON log_entries (deployment, log_index) WHERE deployment IS NOT NULL;
+
+CREATE TABLE log_nodes (
+  level INTEGER NOT NULL CHECK (level > 0 AND level % 8 = 0),
+  node_index INTEGER NOT NULL CHECK (node_index >= 0),
+  hash BLOB NOT NULL,
+  PRIMARY KEY (level, node_index)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE log_head (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  origin TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  time_ms INTEGER NOT NULL,
+  state_generation INTEGER NOT NULL,
+  peaks BLOB NOT NULL,
+  checkpoint TEXT NOT NULL,
+  mac BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE evidence_archive (
+  release_id TEXT NOT NULL PRIMARY KEY,
+  log_index INTEGER NOT NULL,
+  sealed BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE spent_nonces (
   nonce BLOB NOT NULL PRIMARY KEY,

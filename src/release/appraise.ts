@@ -1,0 +1,120 @@
+import { canonicalJson, type Json } from '../bytes/canonical-json.js';
+import { toHex } from '../bytes/hex.js';
+import { releaseBinding } from '../challenge/binding.js';
+import { checkNonce, type FreshNonce, type NonceKey } from '../challenge/nonce.js';
+import { type ClaimTree, OWN_AUTHORITY } from '../claims/claims.js';
+import { sha256 } from '../crypto/digest.js';
+import type { PublicKeyCache } from '../crypto/signature.js';
+import type { AkTrust } from '../evidence/tpm/ak.js';
+import type { TpmEvidence } from '../evidence/tpm/evidence.js';
+import { verifyQuote } from '../evidence/tpm/quote.js';
+import type { Recipient } from '../keys/recipient.js';
+import { saltedDecision } from './salted-decision.js';
+import { bootChain } from '../policy/boot-chain.js';
+import type { Decision } from '../policy/decision.js';
+import { evaluatePolicy, neededPcrs } from '../policy/evaluate.js';
+import { accept, type Result } from '../reason/reason.js';
+import { akTrust, type TrustAnchors } from './ak-trust.js';
+import type { Denial, ReleaseRequest } from './broker.js';
+import { type DecidingFacts, entitle, type Entitlement, usable, type VersionState } from './entitlement.js';
+import { refuseUnbound } from './presented-evidence.js';
+import type { PolicyLink, Profile } from './records.js';
+
+/** A request as it was received, and what its bytes decode to. */
+export interface Presented {
+  readonly request: ReleaseRequest;
+  readonly recipient: Recipient;
+  readonly evidence: Result<TpmEvidence>;
+}
+
+/** What an appraisal depends on beside the request and the facts of the store. */
+export interface Circumstances extends TrustAnchors {
+  readonly broker: string;
+  readonly profile: Profile;
+  readonly challengeTtlMs: number;
+  readonly nonceKey: (epoch: number) => NonceKey;
+  /** Random, hex: stands with the decision, so that its hash in the public log confirms no guess of what it holds. */
+  readonly salt: string;
+  /** Key objects of AKs that were trusted before; those trusted now are put in. */
+  readonly akKeys: PublicKeyCache;
+}
+
+/** What may be released, to whom, and why. */
+export interface Appraisal<V extends VersionState> {
+  readonly entitlement: Entitlement<V>;
+  readonly nonce: FreshNonce;
+  readonly trust: AkTrust;
+  readonly claims: ClaimTree;
+  readonly decision: Decision;
+  /** The text of `decision` that its hash is of. */
+  readonly detail: string;
+  /** The members of the log entry that follow from the appraisal. */
+  readonly entry: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Whether a request is granted, by the facts and the circumstances alone: the same arguments give the same answer, when a
+ * release is asked for and when it is replayed. The order of the checks is the contract's. NOT checked: that the nonce
+ * was not spent before; the transaction that records the release does.
+ */
+export function appraise<V extends VersionState>(
+  { request, recipient, evidence }: Presented,
+  facts: DecidingFacts<V>,
+  circumstances: Circumstances,
+): { readonly ok: true; readonly value: Appraisal<V> } | Denial {
+  const { broker, nowMs, akKeys } = circumstances;
+  const { deployment, key, version = 'latest', nonce } = request;
+
+  const scope = { broker, deployment, key, version };
+  const clock = { nowMs, ttlMs: circumstances.challengeTtlMs, floorMs: facts.state.nonceFloorMs };
+  const fresh = checkNonce(circumstances.nonceKey(facts.state.epoch), scope, nonce, clock);
+  if (!fresh.ok) return fresh;
+
+  const entitled = entitle(facts, request);
+  if (!entitled.ok) return entitled;
+  const rules = entitled.value.deployment;
+
+  if (!evidence.ok) return evidence;
+  const quote = verifyQuote(evidence.value, {
+    extraData: releaseBinding({ ...scope, nonce, recipient: recipient.thumbprint }),
+    neededPcrs: neededPcrs(rules),
+    trust: akTrust(circumstances, facts, rules, evidence.value.akCertificates),
+    keys: akKeys,
+  });
+  if (!quote.ok) return quote;
+  const bound = refuseUnbound(request.evidence, evidence.value.akCertificates, quote.value.ak.spki);
+  if (!bound.ok) return bound;
+
+  const { ak, pcrs, claims, trust } = quote.value;
+  const results = [{ authority: OWN_AUTHORITY, claims }];
+  const policy = evaluatePolicy({ deployment: rules, accepted: facts.policies, pcrs, results, nowMs });
+  if (!policy.ok) return policy;
+  const free = usable(facts, entitled.value);
+  if (!free.ok) return free;
+
+  const { decision, policySha256 } = policy.value;
+  const detail = saltedDecision(decision, circumstances.salt);
+  const entry = {
+    profile: circumstances.profile,
+    broker,
+    deployment,
+    key,
+    version: entitled.value.version.version,
+    policy_sha256: policySha256,
+    policy_sha384: rules.measurement.bank === 'sha384' ? sha384Of(facts.policies, policySha256) : undefined,
+    recipient: recipient.thumbprint,
+    ak_name: ak.name,
+    ak_spki_sha256: ak.spkiSha256,
+    ak_trust: trust,
+    boot: bootChain(rules),
+    evidence_sha256: toHex(sha256(canonicalJson(request.evidence as unknown as Json))),
+    nonce_sha256: toHex(sha256(fresh.value.bytes)),
+    decision_sha256: toHex(sha256(Buffer.from(detail, 'utf8'))),
+  };
+  return accept({ entitlement: entitled.value, nonce: fresh.value, trust, claims, decision, detail, entry });
+}
+
+/** What was measured, where that was not the SHA-256. */
+function sha384Of(policies: readonly PolicyLink[], sha256Hex: string): string | undefined {
+  return policies.find((link) => link.sha256 === sha256Hex)?.sha384;
+}
