@@ -5,8 +5,9 @@
 #
 # AK_CONTEXT and AK_PUBLIC are what tpm2_createak wrote (-c, -u); SCHEME is rsassa, rsapss or ecdsa, HASH the hash of the
 # scheme. SELECTION, as in `tpm2_quote -l`, must cover the PCRs of the challenge; default: exactly those. The TPM is the
-# one that TPM2TOOLS_TCTI names; the policy has been measured already. Prints the answer of the broker and, as the last
-# line, the released key as a JWK. Exit code 1, with the answer on stdout, when the broker refuses.
+# one that TPM2TOOLS_TCTI names; the policy has been measured already. With LOG_KEY, a file with the log key, the receipt is
+# verified before anything is decrypted. Prints the answer of the broker and, as the last line, the released key as a JWK.
+# Exit code 1, with the answer on stdout, when the broker refuses or the receipt does not verify.
 set -euo pipefail
 url=$1 deployment=$2 key=$3 ak_context=$4 ak_public=$5 scheme=$6 hash=$7 selection=${8-}
 work=$(mktemp -d)
@@ -46,6 +47,7 @@ answer=$(printf '{"nonce":"%s","deployment":"%s","key":"%s","recipient":{"kty":"
 printf '%s\n' "$answer"
 jwe=$(member jwe <<<"$answer")
 [ -n "$jwe" ] || exit 1
+if [ -n "${LOG_KEY-}" ]; then python3 "$(dirname "$0")/verify-receipt.py" /dev/stdin "$LOG_KEY" <<<"$answer" >/dev/null; fi
 
 # The key: openssl unwraps the content key, and node, for want of AES-GCM in the openssl command, opens the content.
 decode() { local text=$1; while [ $((${#text} % 4)) -ne 0 ]; do text="$text="; done; basenc -d --base64url <<<"$text"; }

@@ -5,6 +5,7 @@ import type { Attester } from '../workload/attester.js';
 import { bootSimulatedMachine } from '../workload/attesters/simulator.js';
 import { Tpm2ToolsAttester } from '../workload/attesters/tpm2-tools.js';
 import { AttesterError, BrokerAnswerError, BrokerUnreachableError, ReleaseDeniedError } from '../workload/errors.js';
+import type { LogOptions } from '../workload/log-trust.js';
 import type { RecipientKind } from '../workload/recipient.js';
 import { ReleaseClient } from '../workload/release-client.js';
 import type { ReleasedKey } from '../workload/released-key.js';
@@ -21,11 +22,12 @@ export interface ReleaseWish {
   readonly recipient: RecipientKind;
   readonly tpm: TpmChoice;
   readonly akHandle?: number;
+  readonly log?: LogOptions;
 }
 
 type Drawn<T> = { readonly ok: true; readonly value: T } | Refusal;
 
-/** Draws a key: challenge, quote, release, decrypt. The caller wipes `jwk`. Throws UnreachableError. */
+/** Draws a key: challenge, quote, release, receipt, decrypt. The caller wipes `jwk`. Throws UnreachableError. */
 export async function drawKey(
   address: BrokerAddress,
   wish: ReleaseWish,
@@ -35,7 +37,7 @@ export async function drawKey(
     const transport = httpTransport({ ...address, url: address.url.href });
     try {
       const attester = await attesterFor(wish, transport);
-      const client = new ReleaseClient({ attester, transport });
+      const client = new ReleaseClient({ attester, transport, ...wish.log });
       const released = await client.release({
         deployment,
         key,
@@ -79,7 +81,7 @@ async function attesterFor(wish: ReleaseWish, transport: Transport): Promise<Att
   }
 }
 
-/** Makes refusals of what the workload side throws. `attester`: no evidence could be made; `answer`: the broker's answer is not what was asked for. */
+/** Makes refusals of what the workload side throws. `attester`: no evidence could be made; `answer`: the broker's answer is not what was asked for, where not its receipt says why. */
 async function refusing<T>(work: () => Promise<T>): Promise<Drawn<T>> {
   try {
     return { ok: true, value: await work() };
@@ -87,7 +89,9 @@ async function refusing<T>(work: () => Promise<T>): Promise<Drawn<T>> {
     if (error instanceof ReleaseDeniedError) return denial(error);
     if (error instanceof BrokerUnreachableError) throw new UnreachableError(`${error.message}; check --url and --ca`);
     if (error instanceof AttesterError) return { ok: false, reason: 'attester', detail: error.message };
-    if (error instanceof BrokerAnswerError) return { ok: false, reason: 'answer', detail: error.message };
+    if (error instanceof BrokerAnswerError) {
+      return { ok: false, reason: error.reason ?? 'answer', detail: error.message };
+    }
     throw error;
   }
 }

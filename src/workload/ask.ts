@@ -19,8 +19,8 @@ export async function ask(transport: Transport, path: string, body: Json, expect
   if (answer.body.length > MAX_ANSWER_BYTES) {
     throw new BrokerAnswerError(`the answer to ${path} is over ${String(MAX_ANSWER_BYTES)} bytes`);
   }
+  if (answer.status >= 400) throw refusal(path, answer);
   const members = objectIn(answer.body);
-  if (answer.status >= 400) throw refusal(path, answer, members);
   if (answer.status !== expectedStatus || members === undefined) {
     throw new BrokerAnswerError(
       `the answer to ${path} has status ${String(answer.status)} and is ${members === undefined ? 'no JSON object' : 'JSON'}; expected was ${String(expectedStatus)} with a JSON object`,
@@ -50,7 +50,9 @@ export function isObject(value: unknown): value is Members {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function refusal(path: string, answer: TransportAnswer, problem: Members | undefined): Error {
+/** What to throw for an answer with an error status: ReleaseDeniedError for a problem document, else BrokerAnswerError. */
+export function refusal(path: string, answer: TransportAnswer): Error {
+  const problem = objectIn(answer.body);
   const reason = problem?.['reason'];
   if (problem === undefined || typeof reason !== 'string' || !REASON.test(reason)) {
     return new BrokerAnswerError(`the answer to ${path} has status ${String(answer.status)} and gives no reason`);

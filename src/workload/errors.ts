@@ -1,4 +1,5 @@
 /** What can go wrong on the workload's side. Each failure of a release is one of these, and then nothing is returned. */
+import type { ReasonCode } from '../reason/reason.js';
 
 /** The broker refused. `reason` is the machine-readable code of the problem document (`docs/REASONS.md`). */
 export class ReleaseDeniedError extends Error {
@@ -40,6 +41,13 @@ export class BrokerUnreachableError extends Error {
 /** An answer that is not what was asked for, or not what the interface promises: nothing of it is used. */
 export class BrokerAnswerError extends Error {
   override readonly name = 'BrokerAnswerError';
+  /** Why its receipt was refused (`docs/REASONS.md`); undefined where something else was wrong. */
+  readonly reason: ReasonCode | undefined;
+
+  constructor(message: string, options: { readonly cause?: unknown; readonly reason?: ReasonCode } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : {});
+    this.reason = options.reason;
+  }
 }
 
 /** The evidence could not be made: tools are missing, the TPM does not answer, the AK is unfit. */

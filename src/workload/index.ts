@@ -8,18 +8,22 @@
  *
  * const attester = new Tpm2ToolsAttester({ tcti: 'device:/dev/tpmrm0' });
  * await attester.ensureAk();
- * const client = new ReleaseClient({ url: 'https://broker.example:8440', ca: brokerRootPem, attester });
+ * const client = new ReleaseClient({ url: 'https://broker.example:8440', ca: brokerRootPem, logKey, attester });
  * try {
- *   const { key, version } = await client.release({ deployment: 'llm-inference', key: 'weights' });
+ *   const { key, version, receipt } = await client.release({ deployment: 'llm-inference', key: 'weights' });
  *   decryptWeights(key, version);
+ *   keep(receipt);
  * } finally {
  *   await client.close();
  * }
  * ```
- * `release` throws on every failure: ReleaseDeniedError names the reason and the condition that was not met.
+ * `release` throws on every failure: ReleaseDeniedError names the reason and the condition that was not met. `logKey` is
+ * what `portcullis init` printed: with it, a key without its record in that log is refused.
  */
 export { ReleaseClient, type ReleaseClientOptions, type ReleaseOptions } from './release-client.js';
-export type { ReleasedKey } from './released-key.js';
+export type { RecordedRelease, ReleasedKey } from './released-key.js';
+export type { Receipt } from '../translog/receipt.js';
+export type { LogOptions } from './log-trust.js';
 export type { RecipientKind } from './recipient.js';
 export type { Attester, NeededPcrs, TpmEvidenceMember } from './attester.js';
 export { AttesterError, BrokerAnswerError, BrokerUnreachableError, ReleaseDeniedError } from './errors.js';

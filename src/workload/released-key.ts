@@ -1,9 +1,13 @@
 import { compactDecrypt, errors, type CompactJWEHeaderParameters, type JWK } from 'jose';
+import { fromBase64url } from '../bytes/base64url.js';
 import { parseJson } from '../bytes/json.js';
 import { MalformedError } from '../bytes/malformed-error.js';
+import type { WitnessPolicy } from '../translog/quorum.js';
+import { type Receipt, type VerifiedReceipt, verifyReceipt } from '../translog/receipt.js';
 import { isObject, membersIn, textIn, type Members } from './ask.js';
 import type { Challenge } from './challenge.js';
 import { BrokerAnswerError } from './errors.js';
+import type { BelievedLog } from './log-trust.js';
 import type { Recipient } from './recipient.js';
 
 /** A key in the hands of the workload. Keep it in memory; overwrite `jwk` when done with it. */
@@ -18,8 +22,41 @@ export interface ReleasedKey {
   readonly version: string;
   /** Names the release in the broker's records. */
   readonly releaseId: string;
+  /** The record of the release, as received: keep it, and anyone with the log key can check it offline. */
+  readonly receipt: Receipt;
+  /** What the receipt proved; see `verifyReceipt` for what it does not. */
+  readonly recorded: RecordedRelease;
   /** The broker's whole answer, as received; holds no plaintext. */
   readonly answer: Members;
+}
+
+/** The log entry of a release and its place in the log, verified. */
+export interface RecordedRelease {
+  /** The name of the log: `<broker id>/<log id>`. */
+  readonly origin: string;
+  readonly index: number;
+  /** Entries in the tree that the receipt is for. */
+  readonly size: number;
+  /** RFC 3339, by the broker's clock. */
+  readonly time: string;
+  /** `development` brokers believe simulators: their keys protect nothing. */
+  readonly profile: 'development' | 'production';
+  /** The policy hash that was measured, lower-case hex. */
+  readonly policySha256: string;
+  /** Whether the deployment pins a boot chain; without one, a policy hash proves only that somebody extended it. */
+  readonly boot: 'pinned' | 'unmeasured';
+  /** Whether the log key was pinned by the caller; else it is what the broker said. */
+  readonly logKeyPinned: boolean;
+  /** The believed witnesses that cosigned, by name. */
+  readonly witnesses: readonly string[];
+}
+
+/** What an answer is checked against. */
+export interface AskedWith {
+  readonly challenge: Challenge;
+  readonly recipient: Recipient;
+  readonly log: BelievedLog;
+  readonly witnesses?: WitnessPolicy | undefined;
 }
 
 const CONTENT_ENCRYPTION = 'A256GCM';
@@ -31,17 +68,12 @@ const MAX_JWK_DEPTH = 8;
 
 /**
  * Turns the answer to a release into the key: the one place where that happens. The answer must name the key and version
- * asked for, the JWE must open with the recipient's private key under exactly the algorithms asked for, and header and
- * plaintext must name the same key. Throws BrokerAnswerError otherwise.
- *
- * Not verified: that the broker recorded the release. Whoever holds the recipient's public key can make such an answer,
- * so today TLS alone says that it is the broker's; a receipt, once brokers send one, is to be verified here first.
+ * asked for; its receipt must be of the believed log, for this wrapped key and for exactly this request; the JWE must open
+ * with the recipient's private key under exactly the algorithms asked for; header and plaintext must name the same key.
+ * Throws BrokerAnswerError otherwise, with the reason code where the receipt is refused.
  */
-export async function openReleaseAnswer(
-  answer: Members,
-  challenge: Challenge,
-  recipient: Recipient,
-): Promise<ReleasedKey> {
+export async function openReleaseAnswer(answer: Members, asked: AskedWith): Promise<ReleasedKey> {
+  const { challenge, recipient } = asked;
   const releaseId = textIn(answer, 'release_id', MAX_NAME);
   const described = membersIn(answer, 'key');
   const version = textIn(described, 'version', MAX_NAME);
@@ -54,16 +86,45 @@ export async function openReleaseAnswer(
   }
   const kid = `${challenge.key}/${version}`;
 
-  const { plaintext, protectedHeader } = await decrypt(textIn(answer, 'jwe', MAX_JWE), recipient);
+  const jwe = textIn(answer, 'jwe', MAX_JWE);
+  const recorded = recordOf(answer, { releaseId, version, jwe }, asked);
+  const receipt = answer['receipt'] as Receipt;
+  const { plaintext, protectedHeader } = await decrypt(jwe, recipient);
   const jwk = Buffer.from(plaintext.buffer, plaintext.byteOffset, plaintext.byteLength);
   try {
     if (protectedHeader.kid !== kid) throw new BrokerAnswerError('the JWE is for another key or version');
     if (protectedHeader.cty !== CONTENT_TYPE) throw new BrokerAnswerError(`the JWE does not hold ${CONTENT_TYPE}`);
-    return { key: keyIn(jwk, kid, kty), jwk, kid, version, releaseId, answer };
+    return { key: keyIn(jwk, kid, kty), jwk, kid, version, releaseId, receipt, recorded, answer };
   } catch (error) {
     jwk.fill(0);
     throw error;
   }
+}
+
+/** What the receipt of the answer proves. */
+function recordOf(
+  answer: Members,
+  { releaseId, version, jwe }: { readonly releaseId: string; readonly version: string; readonly jwe: string },
+  { challenge, recipient, log, witnesses }: AskedWith,
+): RecordedRelease {
+  const { broker, deployment, key } = challenge;
+  const nonce = fromBase64url(challenge.nonce, 'nonce');
+  const verified = verifyReceipt(answer['receipt'], {
+    logKey: log.key,
+    jwe,
+    expected: { releaseId, broker, deployment, key, version, recipient: recipient.thumbprint, nonce },
+    ...(witnesses === undefined ? {} : { witnesses }),
+  });
+  if (verified.ok) return recordedRelease(verified.value, log.pinned);
+  const { reason, detail } = verified;
+  throw new BrokerAnswerError(`the receipt is refused: ${reason}: ${detail}`, { reason });
+}
+
+function recordedRelease({ entry, index, head, cosigned }: VerifiedReceipt, logKeyPinned: boolean): RecordedRelease {
+  const { origin, size } = head;
+  const { time, profile, policy_sha256: policySha256, boot } = entry;
+  const witnesses = cosigned.map(({ name }) => name);
+  return { origin, index, size, time, profile, policySha256, boot, logKeyPinned, witnesses };
 }
 
 async function decrypt(

@@ -17,6 +17,8 @@ export interface TransportAnswer {
 export interface Transport {
   /** Sends `body` as JSON. `path` starts with a slash. */
   post(path: string, body: Json): Promise<TransportAnswer>;
+  /** Fetches what is public. `path` starts with a slash. */
+  get(path: string): Promise<TransportAnswer>;
   /** Lets go of open connections. */
   close(): Promise<void>;
 }
@@ -30,6 +32,12 @@ export interface HttpTransportOptions {
   readonly clientCertificate?: { readonly certificate: string; readonly privateKey: string };
   /** For one request, from connecting to the last byte. Default 30000. */
   readonly timeoutMs?: number;
+}
+
+interface Message {
+  readonly method: 'GET' | 'POST';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -52,26 +60,31 @@ export function httpTransport(options: HttpTransportOptions): Transport {
         : { cert: options.clientCertificate.certificate, key: options.clientCertificate.privateKey }),
     },
   });
+  const exchange = async (path: string, message: Message): Promise<TransportAnswer> => {
+    try {
+      const answer = await request(`${base}${path}`, {
+        ...message,
+        dispatcher: agent,
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      const retryAfter = Number(answer.headers['retry-after'] ?? 'none');
+      return {
+        status: answer.statusCode,
+        body: Buffer.from(await answer.body.arrayBuffer()),
+        ...(Number.isSafeInteger(retryAfter) && retryAfter >= 0 ? { retryAfterSeconds: retryAfter } : {}),
+      };
+    } catch (cause) {
+      throw transportError(base, timeoutMs, cause);
+    }
+  };
   return {
-    async post(path, body) {
-      try {
-        const answer = await request(`${base}${path}`, {
-          method: 'POST',
-          headers: { 'content-type': 'application/json', accept: 'application/json, application/problem+json' },
-          body: JSON.stringify(body),
-          dispatcher: agent,
-          signal: AbortSignal.timeout(timeoutMs),
-        });
-        const retryAfter = Number(answer.headers['retry-after'] ?? 'none');
-        return {
-          status: answer.statusCode,
-          body: Buffer.from(await answer.body.arrayBuffer()),
-          ...(Number.isSafeInteger(retryAfter) && retryAfter >= 0 ? { retryAfterSeconds: retryAfter } : {}),
-        };
-      } catch (cause) {
-        throw transportError(base, timeoutMs, cause);
-      }
-    },
+    post: (path, body) =>
+      exchange(path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', accept: 'application/json, application/problem+json' },
+        body: JSON.stringify(body),
+      }),
+    get: (path) => exchange(path, { method: 'GET', headers: { accept: 'text/plain, application/problem+json' } }),
     close: () => agent.close(),
   };
 }

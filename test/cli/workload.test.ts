@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ServedBroker } from '../helpers/served-broker.js';
 import { startSwtpm, swtpmAvailable, type Swtpm } from '../helpers/swtpm.js';
+import { TestNoteKey } from '../helpers/test-log.js';
 import { onlyJson, portcullis, type Ran } from './harness.js';
 
 const POLICY = '{"allow":["serve"]}\n';
@@ -84,6 +85,53 @@ describe('workload release with the simulator', () => {
     expect(statSync(join(dir, 'weights.jwk')).mode & 0o777).toBe(0o600);
     expect(stdout).not.toContain(k);
     expect(onlyJson(stdout)).toMatchObject({ ok: true, file: 'weights.jwk' });
+  });
+
+  describe('verifies the receipt', () => {
+    const release = 'release --deployment simulated --key weights --json';
+    let logKey: string;
+    beforeAll(async () => {
+      logKey = String((await broker.call('GET', '/log/key')).body['text']).trim();
+      writeFileSync(join(dir, 'log.vkey'), `${logKey}\n`);
+    });
+
+    test('with the pinned log key, and says where the release is recorded', async () => {
+      const { stdout, stderr } = await done(workload(`${release} --log-key log.vkey`));
+      const { log, receipt } = onlyJson(stdout) as { log: { index: number }; receipt: { index: number } };
+      expect(log).toMatchObject({ origin: logKey.split('+')[0], index: receipt.index, pinned: true, witnesses: [] });
+      expect(stderr).toContain('as the pinned log key signed');
+    });
+
+    test('without one on the word of the connection, and says so', async () => {
+      const { stdout, stderr } = await done(workload(release));
+      expect(onlyJson(stdout)).toMatchObject({ log: { pinned: false } });
+      expect(stderr).toContain('pin the log key with --log-key');
+    });
+
+    test('and --receipt-out keeps it, for receipt verify', async () => {
+      await done(workload('release --deployment simulated --key weights --out k.jwk --receipt-out receipt.json'));
+      const verify = 'receipt verify receipt.json --log-key log.vkey --deployment simulated --key weights --json';
+      const { stdout } = await done(portcullis(verify.split(' '), { cwd: dir }));
+      expect(onlyJson(stdout)).toMatchObject({ ok: true, proved: { profile: 'development', deployment: 'simulated' } });
+      expect(readFileSync(join(dir, 'receipt.json'), 'utf8')).not.toContain('jwe"');
+    });
+
+    test.each([
+      ['another log key', () => new TestNoteKey(logKey.split('+')[0]!, 1).vkey, 'checkpoint.signature'],
+      ['the log key of another broker', () => new TestNoteKey('other/0123456789abcdef', 1).vkey, 'checkpoint.origin'],
+    ])('and with %s pinned, nothing comes out', async (_what, key, reason) => {
+      const { code, stdout } = await workload(`${release} --log-key ${key()} --receipt-out none.json --out none.jwk`);
+      expect(code).toBe(1);
+      expect(onlyJson(stdout)).toMatchObject({ ok: false, reason });
+      for (const file of ['none.json', 'none.jwk']) expect(() => statSync(join(dir, file))).toThrow('ENOENT');
+    });
+
+    test('and without the witnesses that are demanded, nothing comes out', async () => {
+      const witness = new TestNoteKey('witness.example/w', 4).vkey;
+      const { code, stdout } = await workload(`${release} --log-key log.vkey --witness ${witness}`);
+      expect(code).toBe(1);
+      expect(onlyJson(stdout)).toMatchObject({ ok: false, reason: 'checkpoint.cosignature' });
+    });
   });
 
   test('a denial leaves no file, and names the condition with what was expected and found', async () => {

@@ -1,24 +1,29 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ServedBroker } from '../helpers/served-broker.js';
 import { startSwtpm, swtpmAvailable, type Swtpm, type SwtpmAk, type SwtpmAkAlg } from '../helpers/swtpm.js';
 import { deploymentDocument, POLICY } from '../helpers/test-broker.js';
+import { TestNoteKey } from '../helpers/test-log.js';
 
 const SCRIPT = fileURLToPath(new URL('../../scripts/interop/draw-with-curl.sh', import.meta.url));
 const run = promisify(execFile);
-const available = swtpmAvailable() && ['curl', 'openssl', 'basenc'].every((tool) => existsSync(`/usr/bin/${tool}`));
+const available =
+  swtpmAvailable() && ['curl', 'openssl', 'basenc', 'python3'].every((tool) => existsSync(`/usr/bin/${tool}`));
 
 (available ? describe : describe.skip)('a workload made of curl, tpm2-tools and openssl', () => {
   let broker: ServedBroker;
   let tpm: Swtpm;
+  let logKey: string;
   const zeros = { '4': ['00'.repeat(32)], '7': ['00'.repeat(32)] };
 
   beforeAll(async () => {
     [broker, tpm] = await Promise.all([ServedBroker.start(), startSwtpm()]);
+    logKey = saveLogKey('log.vkey', String((await broker.call('GET', '/log/key')).body['text']));
     await broker.admin('POST', '/v1/deployments', deploymentDocument('curl', { platform: { pcrs: zeros } }));
     await broker.admin('POST', '/v1/keys', { name: 'curl-key', type: 'EC', curve: 'P-256', deployments: ['curl'] });
     await tpm.extend(8, 'sha256', createHash('sha256').update(POLICY).digest('hex'));
@@ -28,6 +33,12 @@ const available = swtpmAvailable() && ['curl', 'openssl', 'basenc'].every((tool)
     await Promise.all([broker.close(), tpm.close()]);
   });
 
+  function saveLogKey(name: string, vkey: string): string {
+    const path = join(broker.dataDir, '..', name);
+    writeFileSync(path, vkey);
+    return path;
+  }
+
   async function pinnedAk(alg: SwtpmAkAlg): Promise<SwtpmAk> {
     const ak = await tpm.createAk({ alg });
     await broker.admin('POST', '/v1/attesters', { deployment: 'curl', public: ak.public.toString('base64url') });
@@ -35,9 +46,9 @@ const available = swtpmAvailable() && ['curl', 'openssl', 'basenc'].every((tool)
   }
 
   /** The lines that the script prints; its answer also where the broker refuses. */
-  async function draw(ak: SwtpmAk, selection: string): Promise<readonly string[]> {
+  async function draw(ak: SwtpmAk, selection: string, pinned = logKey): Promise<readonly string[]> {
     const args = [SCRIPT, broker.url, 'curl', 'curl-key', ak.context, ak.publicFile, ak.scheme, ak.hash, selection];
-    const env = { ...process.env, TPM2TOOLS_TCTI: tpm.tcti };
+    const env = { ...process.env, TPM2TOOLS_TCTI: tpm.tcti, LOG_KEY: pinned };
     const { stdout } = await run('bash', args, { env }).catch((error: unknown) => error as { stdout: string });
     return stdout.trim().split('\n');
   }
@@ -69,6 +80,16 @@ const available = swtpmAvailable() && ['curl', 'openssl', 'basenc'].every((tool)
   ])('is refused with %s: %s', async (selection, reason) => {
     const [answer] = await draw(await pinnedAk('ecc256'), selection);
     expect(JSON.parse(answer ?? '')).toMatchObject({ status: 403, reason, decision: { met: false } });
+  });
+
+  test('decrypts nothing without a receipt of the log whose key it has', async () => {
+    const other = saveLogKey('other.vkey', new TestNoteKey('other/0123456789abcdef', 1).vkey);
+    const lines = await draw(await pinnedAk('ecc256'), '', other);
+    expect(lines).toHaveLength(1);
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      jwe: expect.any(String),
+      receipt: { index: expect.any(Number) },
+    });
   });
 
   test('is refused with an AK that nobody pinned', async () => {

@@ -193,6 +193,7 @@ describe('a refusal', () => {
 
   test('for now says when to come back', async () => {
     const broker: Transport = {
+      ...testBroker(),
       post: async () => ({ ...answerOf(429, { reason: 'request.rate_limited' }), retryAfterSeconds: 3 }),
       close: () => Promise.resolve(),
     };
@@ -221,6 +222,7 @@ describe('a refusal', () => {
 
 test('an answer over a mebibyte is refused, also from a transport that does not bound it', async () => {
   const huge: Transport = {
+    ...testBroker(),
     post: async () => ({ status: 201, body: Buffer.alloc(1024 * 1024 + 1, 0x20) }),
     close: () => Promise.resolve(),
   };

@@ -42,16 +42,25 @@ async function post(options: HttpTransportOptions, body: Json = {}, path = '/v1/
   }
 }
 
+async function get(options: HttpTransportOptions, path = '/log/key') {
+  const transport = httpTransport(options);
+  try {
+    return await transport.get(path);
+  } finally {
+    await transport.close();
+  }
+}
+
+const broker = testBroker();
 /** The test broker over HTTP. */
 const overHttp: RequestListener = (request, response) => {
-  const broker = testBroker();
   const parts: Buffer[] = [];
   request.on('data', (part: Buffer) => parts.push(part));
   request.on('end', () => {
-    const body = JSON.parse(Buffer.concat(parts).toString('utf8')) as Json;
-    void broker.post(request.url ?? '', body).then((answer) => {
-      response.writeHead(answer.status, { 'content-type': 'application/json' }).end(answer.body);
-    });
+    const sent = Buffer.concat(parts).toString('utf8');
+    const path = request.url ?? '';
+    const answering = request.method === 'GET' ? broker.get(path) : broker.post(path, JSON.parse(sent) as Json);
+    void answering.then((answer) => response.writeHead(answer.status).end(answer.body));
   });
 };
 
@@ -69,6 +78,15 @@ async function release(options: HttpTransportOptions) {
 describe('over HTTP', () => {
   test('a key is released', async () => {
     expect((await release({ url: await serve(overHttp) })).version).toBe(NEWEST);
+  });
+
+  test('what is public is fetched by GET, under the path of the URL', async () => {
+    const url = await serve((request, response) => {
+      const { method, url: path, headers } = request;
+      response.end(`${String(method)} ${String(path)} ${String(headers['content-type'])}`);
+    });
+    const { status, body } = await get({ url: `${url}/prefix/` });
+    expect([status, body.toString()]).toEqual([200, 'GET /prefix/log/key undefined']);
   });
 
   test('a request is JSON by POST, under the path of the URL', async () => {
@@ -94,7 +112,8 @@ describe('over HTTP', () => {
       response.writeHead(307, { location: '/elsewhere' }).end();
     });
     expect((await post({ url })).status).toBe(307);
-    expect(requests).toBe(1);
+    expect((await get({ url })).status).toBe(307);
+    expect(requests).toBe(2);
   });
 
   test('Retry-After is handed on in seconds, and a date is not', async () => {
@@ -115,6 +134,7 @@ describe('over HTTP', () => {
     expect((await post({ url }, {}, '/fits')).body.length).toBe(MAX_ANSWER_BYTES);
     await expect(post({ url }, {}, '/sized')).rejects.toThrow(BrokerAnswerError);
     await expect(post({ url }, {}, '/chunked')).rejects.toThrow(BrokerAnswerError);
+    await expect(get({ url })).rejects.toThrow(BrokerAnswerError);
   });
 
   test.each([

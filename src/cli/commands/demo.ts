@@ -10,8 +10,9 @@ export function addDemo(program: Command, act: Act): void {
     summary: 'watch the whole flow, with five impostors',
     description:
       'Starts a broker with a temporary data directory, registers a deployment and its policy, lets a vTPM measure that policy, ' +
-      'draws a key with the quote, and shows five impostors being refused, each with its reason. Exit code 0 only if the key ' +
-      'came out to the right workload and to no impostor. Everything is removed afterwards.',
+      'draws a key with the quote, verifies the receipt, and shows five impostors and an altered receipt being refused, each ' +
+      'with its reason. Exit code 0 only if the key came out to the right workload, with its receipt, and to no impostor. ' +
+      'Everything is removed afterwards.',
     examples: ['portcullis demo', 'portcullis demo --tpm swtpm'],
     next: '`portcullis init --help` starts a broker of your own.',
   })

@@ -2,15 +2,18 @@ import { writeFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import { toBase64url } from '../../bytes/base64url.js';
 import type { AkScheme } from '../../simulator/ak.js';
-import { deploymentName, keyName, versionId } from '../arguments.js';
+import type { ReleasedKey } from '../../workload/released-key.js';
+import { deploymentName, integer, keyName, versionId } from '../arguments.js';
 import type { CliContext } from '../context.js';
 import { answer, UsageError, type Outcome } from '../outcome.js';
-import { createOutputFile } from '../output-file.js';
+import { createOutputFile, type OutputFile } from '../output-file.js';
 import { pathOf, whyUnreadable } from '../read-input.js';
 import { persistentHandle, tpmChoice, type TpmChoice } from '../tpm-option.js';
 import { noun, verb, type Act } from '../verb.js';
+import { LOG_KEY_TEXT, QUORUM_TEXT, readLogKey, readWitnesses, WITNESS_TEXT, witnessOption } from '../verifier-key.js';
 import type { ReleaseWish } from '../workload-release.js';
 
+const MAX_QUORUM = 64;
 const HANDLE_TEXT = 'persistent handle of the AK (default: 0x81010002)';
 
 /** `workload release|ak`. */
@@ -32,12 +35,14 @@ function addRelease(workload: Command, act: Act): void {
   verb(workload, 'release', {
     summary: 'draw a key',
     description:
-      'The whole workload side: asks for a challenge, quotes it with the TPM, sends the evidence, and decrypts the key that ' +
-      'comes back to an ephemeral key of this process. The key is a JWK, printed on stdout or written to a file. With the ' +
+      'The whole workload side: asks for a challenge, quotes it with the TPM, sends the evidence, verifies the receipt, and ' +
+      'decrypts the key that comes back to an ephemeral key of this process. The key is a JWK, printed on stdout or written ' +
+      'to a file. Without --log-key the log key is what the broker says it is, on the word of the connection. With the ' +
       'simulator a machine is made up that boots as the deployment expects: development brokers only.',
     examples: [
       'portcullis workload release --deployment llm-inference --key weights',
       'portcullis workload release --deployment llm-inference --key weights --tpm device:/dev/tpmrm0 --out /run/keys/weights.jwk',
+      'portcullis workload release --deployment llm-inference --key weights --log-key log.vkey --receipt-out receipt.json',
     ],
     next: 'When it is refused with ak.untrusted: `portcullis workload ak --help`; with policy.hash: `portcullis policy hash --help`.',
   })
@@ -52,33 +57,70 @@ function addRelease(workload: Command, act: Act): void {
         .default('P-256'),
     )
     .option('--out <file>', 'write the JWK into this file (0600, replaced if it is there) instead of printing it')
+    .option('--log-key <key>', LOG_KEY_TEXT)
+    .option('--witness <key>', WITNESS_TEXT, witnessOption)
+    .option('--quorum <n>', QUORUM_TEXT, integer(1, MAX_QUORUM))
+    .option('--receipt-out <file>', 'write the receipt into this file (replaced if it is there)')
     .action(act(release));
 }
 
-async function release(
-  context: CliContext,
-  options: Omit<ReleaseWish, 'tpm'> & { tpm?: TpmChoice; out?: string },
-): Promise<Outcome> {
-  const { out, tpm = { kind: 'simulator' }, ...rest } = options;
-  const wish = { tpm, ...rest };
-  const { drawKey } = await import('../workload-release.js');
-  const file = out === undefined ? undefined : await createOutputFile(context.io, out, true);
+type ReleaseOptions = Omit<ReleaseWish, 'tpm' | 'log'> & {
+  readonly tpm?: TpmChoice;
+  readonly out?: string;
+  readonly logKey?: string;
+  readonly witness?: readonly string[];
+  readonly quorum?: number;
+  readonly receiptOut?: string;
+};
+
+async function release(context: CliContext, options: ReleaseOptions): Promise<Outcome> {
+  const { out, receiptOut, tpm = { kind: 'simulator' }, logKey, witness = [], quorum, ...rest } = options;
+  const key = logKey === undefined ? undefined : await readLogKey(context, logKey);
+  if (key?.ok === false) return key;
+  const witnesses = await readWitnesses(context, witness, quorum);
+  if (!witnesses.ok) return witnesses;
+  const log = {
+    ...(key === undefined ? {} : { logKey: key.value }),
+    ...(witnesses.value === undefined ? {} : { witnesses: witnesses.value }),
+  };
+  const files: OutputFile[] = [];
   try {
-    const drawn = await drawKey(await context.address(), wish);
+    for (const name of [out, receiptOut]) {
+      if (name !== undefined) files.push(await createOutputFile(context.io, name, true));
+    }
+    const { drawKey } = await import('../workload-release.js');
+    const drawn = await drawKey(await context.address(), { tpm, log, ...rest });
     if (!drawn.ok) return drawn;
-    const { key, releaseId, kid, version, jwk, attester } = drawn.value;
-    const about = { release_id: releaseId, key: { name: wish.key, version, kty: key.kty } };
-    const note = `${kid} was released (${releaseId}) on the word of: ${attester}`;
     try {
-      if (out === undefined) return answer({ ok: true, ...about, jwk: key }, [jwk.toString('utf8')], [note]);
-      await file?.write(jwk);
-      return answer({ ok: true, ...about, file: out }, [`Key ${kid} is in ${out}.`], [note]);
+      if (receiptOut !== undefined) await files.at(-1)?.write(`${JSON.stringify(drawn.value.receipt)}\n`);
+      if (out !== undefined) await files[0]?.write(drawn.value.jwk);
+      return released(drawn.value, options);
     } finally {
-      jwk.fill(0);
+      drawn.value.jwk.fill(0);
     }
   } finally {
-    await file?.discard();
+    for (const file of files) await file.discard();
   }
+}
+
+function released(drawn: ReleasedKey & { readonly attester: string }, { key: name, out }: ReleaseOptions): Outcome {
+  const { key, releaseId, kid, version, jwk, attester, receipt, recorded } = drawn;
+  const { origin, index, size, logKeyPinned, witnesses } = recorded;
+  const about = {
+    release_id: releaseId,
+    key: { name, version, kty: key.kty },
+    receipt,
+    log: { origin, index, size, pinned: logKeyPinned, witnesses },
+  };
+  const word = logKeyPinned
+    ? 'as the pinned log key signed'
+    : 'on the word of the connection: pin the log key with --log-key';
+  const notes = [
+    `${kid} was released (${releaseId}) on the word of: ${attester}`,
+    `Recorded at index ${String(index)} of ${String(size)} in the log ${origin}, ${word}.`,
+  ];
+  if (out === undefined) return answer({ ok: true, ...about, jwk: key }, [jwk.toString('utf8')], notes);
+  return answer({ ok: true, ...about, file: out }, [`Key ${kid} is in ${out}.`], notes);
 }
 
 interface AkOptions {

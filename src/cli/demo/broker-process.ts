@@ -1,6 +1,9 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const runProgram = promisify(execFile);
 
 /** The program that this file is a part of. */
 export const PROGRAM = fileURLToPath(new URL('../../main.js', import.meta.url));
@@ -12,7 +15,22 @@ export interface BrokerProcess {
   close(): Promise<void>;
 }
 
-/** Runs `portcullis serve` in the development profile over a data directory, on a free loopback port. */
+/** What `portcullis init` hands to the operator. */
+export interface MadeBroker {
+  readonly adminToken: string;
+  /** A vkey: what receipts are verified with. */
+  readonly logKey: string;
+}
+
+/** Runs `portcullis init` in the development profile. */
+export async function makeBroker(dataDir: string): Promise<MadeBroker> {
+  const args = [PROGRAM, 'init', '--data-dir', dataDir, '--profile', 'development', '--json'];
+  const { stdout } = await runProgram(process.execPath, args);
+  const { admin_token: adminToken, log_key: logKey } = JSON.parse(stdout) as { admin_token: string; log_key: string };
+  return { adminToken, logKey };
+}
+
+/** Runs `portcullis serve` over a data directory of the development profile, on a free loopback port. */
 export async function startBroker(dataDir: string): Promise<BrokerProcess> {
   const args = [
     PROGRAM,

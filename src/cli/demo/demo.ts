@@ -1,6 +1,6 @@
-/** The demo: the main job of the product from end to end, over HTTP, with a genuine quote and five impostors. */
+/** The demo: the main job of the product from end to end, over HTTP, with a genuine quote, a receipt and five impostors. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -11,10 +11,12 @@ import type { EvaluatedNode } from '../../policy/decision.js';
 import { expectedPcr, policyHash } from '../../policy/policy-hash.js';
 import type { ReleaseDeniedError } from '../../workload/errors.js';
 import { ReleaseClient } from '../../workload/release-client.js';
+import type { ReleasedKey } from '../../workload/released-key.js';
 import { httpTransport } from '../../workload/transport.js';
-import { PROGRAM, startBroker } from './broker-process.js';
+import { makeBroker, PROGRAM, startBroker } from './broker-process.js';
 import { impostors, refusal, type Target } from './impostors.js';
 import { type Machine, short, simulatedMachine, swtpmMachine } from './machine.js';
+import { showReceipt } from './receipt.js';
 import type { Stage } from './stage.js';
 
 const runProgram = promisify(execFile);
@@ -39,16 +41,23 @@ export interface DemoOptions {
   readonly tpm: 'simulator' | 'swtpm';
 }
 
-/** Plays the demo; true when the key came out to the right workload, the same both times, and to none of the five impostors. */
+/**
+ * Plays the demo; true when the key came out to the right workload, the same both times and with a receipt, and to none of
+ * the five impostors, and when the receipt altered by one character is refused.
+ */
 export async function playDemo(stage: Stage, options: DemoOptions): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'portcullis-demo-'));
   const closing: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   try {
     stage.title('Portcullis demo: one key, one workload that may have it, five impostors that may not');
-    stage.step('A broker starts, with a data directory of its own');
-    const broker = await startBroker(join(folder, 'data'));
+    stage.step('A broker is made and starts, with a data directory and a log of its own');
+    const dataDir = join(folder, 'data');
+    stage.command(`portcullis init --data-dir ${dataDir} --profile development`);
+    const { adminToken, logKey } = await makeBroker(dataDir);
+    stage.fact('log key', logKey);
+    stage.command(`portcullis serve --data-dir ${dataDir}`);
+    const broker = await startBroker(dataDir);
     closing.unshift(() => broker.close());
-    stage.command(`portcullis serve --data-dir ${join(folder, 'data')} --profile development`);
     stage.say(`listening on ${broker.url}`);
 
     stage.step('A machine with a TPM boots; its firmware measures what it starts');
@@ -63,22 +72,27 @@ export async function playDemo(stage: Stage, options: DemoOptions): Promise<bool
     stage.step(
       'The owner registers a deployment: the policy that must run, the boot chain below it, the TPM key to believe',
     );
-    await register(stage, { folder, url: broker.url, machine });
+    await register(stage, { folder, url: broker.url, adminToken, machine });
 
     stage.step('The enforcer on the machine measures the policy, and the workload asks for the key');
     await machine.extend(POLICY_PCR, sha256(Buffer.from(POLICY)));
     const transport = httpTransport({ url: broker.url });
     closing.unshift(() => transport.close());
     const target: Target = { transport, deployment: DEPLOYMENT, key: KEY };
-    const drawn = await draw(stage, target, machine);
+    const drawn = await draw(stage, target, machine, logKey);
+
+    stage.step('The workload keeps the receipt: anyone who has the log key can check it, offline');
+    const receipt = showReceipt(stage, drawn.released, logKey);
 
     stage.step('Five impostors ask for it too');
     const refused = await tryImpostors(stage, target, machine);
 
     stage.say('');
-    if (drawn && refused) stage.good('The key came out to the workload that proved what it runs, and to nobody else.');
+    const passed = drawn.same && receipt && refused;
+    if (passed)
+      stage.good('The key came out to the workload that proved what it runs, and to nobody else; the log says so.');
     else stage.bad('The demo did not go as it must.');
-    return drawn && refused;
+    return passed;
   } finally {
     for (const close of closing) await close();
   }
@@ -87,7 +101,12 @@ export async function playDemo(stage: Stage, options: DemoOptions): Promise<bool
 /** The administrator's part, by the very commands that one would type. */
 async function register(
   stage: Stage,
-  { folder, url, machine }: { readonly folder: string; readonly url: string; readonly machine: Machine },
+  {
+    folder,
+    url,
+    adminToken,
+    machine,
+  }: { readonly folder: string; readonly url: string; readonly adminToken: string; readonly machine: Machine },
 ): Promise<void> {
   await writeFile(join(folder, 'policy.json'), POLICY);
   await writeFile(join(folder, 'ak.pub'), machine.akPublic);
@@ -102,8 +121,7 @@ async function register(
     attesters: { trust: ['pinned'] },
   };
   await writeFile(join(folder, 'llm-inference.yaml'), stringify(document));
-  const token = (await readFile(join(folder, 'data', 'admin.token'), 'utf8')).trim();
-  const env = { ...process.env, PORTCULLIS_URL: url, PORTCULLIS_TOKEN: token };
+  const env = { ...process.env, PORTCULLIS_URL: url, PORTCULLIS_TOKEN: adminToken };
   const portcullis = async (...argv: string[]): Promise<void> => {
     stage.command(`portcullis ${argv.join(' ')}`);
     await runProgram(process.execPath, [PROGRAM, ...argv], { env, cwd: folder });
@@ -118,8 +136,13 @@ async function register(
 }
 
 /** The workload's part, twice: with two nonces, two quotes and two recipient keys it is the same key that comes out. */
-async function draw(stage: Stage, { transport, deployment, key }: Target, machine: Machine): Promise<boolean> {
-  const client = new ReleaseClient({ transport, attester: machine.attester });
+async function draw(
+  stage: Stage,
+  { transport, deployment, key }: Target,
+  machine: Machine,
+  logKey: string,
+): Promise<{ readonly same: boolean; readonly released: ReleasedKey }> {
+  const client = new ReleaseClient({ transport, attester: machine.attester, logKey });
   const first = await client.release({ deployment, key });
   const second = await client.release({ deployment, key, recipient: 'X25519' });
   const same = first.key.k !== undefined && first.key.k === second.key.k && first.releaseId !== second.releaseId;
@@ -131,7 +154,7 @@ async function draw(stage: Stage, { transport, deployment, key }: Target, machin
   else stage.bad('Two draws gave two keys.');
   first.jwk.fill(0);
   second.jwk.fill(0);
-  return same;
+  return { same, released: first };
 }
 
 async function tryImpostors(stage: Stage, target: Target, machine: Machine): Promise<boolean> {

@@ -22,6 +22,7 @@ function broker(answer: unknown, status = 201): Transport & { readonly asked: un
       asked.push({ path, body });
       return answerOf(status, answer);
     },
+    get: () => Promise.reject(new Error('nothing was to be fetched')),
     close: () => Promise.resolve(),
   };
 }
