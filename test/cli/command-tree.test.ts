@@ -50,11 +50,16 @@ const SAMPLES: Readonly<Record<string, string>> = {
   '--key': 'name',
   '--file': 'file',
   '--role': 'auditor',
+  '--release': '0123456789abcdef0123456789abcdef',
   '--data-dir': 'new',
   '--quoted': 'file',
   '--signature': 'file',
   '--ak': 'file',
   '--pcrs': 'file',
+  '--log-key': 'file',
+  '--out': 'exported',
+  '--log': 'file',
+  '--name': 'witness.example/w1',
   '--tpm': 'swtpm:host=127.0.0.1,port=9',
 };
 
@@ -89,11 +94,12 @@ describe('every command', () => {
         ...['key create', 'key import', 'key list', 'key show', 'key rotate', 'key disable', 'key enable'],
         ...['key freeze', 'key unfreeze', 'key delete', 'key recover', 'key link', 'key unlink'],
         ...['attester trust', 'attester list', 'attester show', 'attester revoke'],
-        ...['token create', 'token list', 'token revoke', 'kek rotate', 'entries', 'quote verify'],
-        ...['workload release', 'workload ak', 'doctor', 'completion', 'deployment lint'],
+        ...['token create', 'token list', 'token revoke', 'kek rotate', 'entries', 'replay', 'quote verify'],
+        ...['workload release', 'workload ak', 'doctor', 'completion', 'deployment lint', 'receipt verify'],
+        ...['log verify', 'log tail', 'log query', 'log export', 'log schema'],
+        ...['witness init', 'witness serve', 'witness show'],
       ]),
     );
-    expect(names).not.toContain('receipt verify');
     expect(names).not.toContain('evidence verify');
   });
 

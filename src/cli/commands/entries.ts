@@ -1,16 +1,10 @@
 import type { Command } from 'commander';
-import type { EntryView } from '../../release/views.js';
-import { deploymentName } from '../arguments.js';
+import { addSelectionOptions } from '../entry-options.js';
 import { addRangeOptions, type RangeOptions } from '../list-range.js';
-import { shown, UsageError } from '../outcome.js';
+import type { SelectionOptions } from '../log/query.js';
 import { verb, type Act } from '../verb.js';
 
-const DEFAULT_LIMIT = 50;
-
-interface EntriesOptions extends RangeOptions {
-  readonly type?: string;
-  readonly deployment?: string;
-}
+const DEFAULT_LIMIT = '50';
 
 /** `entries`: what the broker recorded. */
 export function addEntries(program: Command, act: Act): void {
@@ -23,32 +17,11 @@ export function addEntries(program: Command, act: Act): void {
       'portcullis entries --deployment llm-inference --limit 10',
       'portcullis entries --type release --json | jq .items[].entry',
     ],
-    next: '`portcullis deployment show NAME` for what a deployment accepts now.',
-  })
-    .option('--type <type>', 'only entries of this type, such as release or denial')
-    .option('--deployment <name>', 'only entries about this deployment', deploymentName);
-  addRangeOptions(entries, String(DEFAULT_LIMIT)).action(
-    act(async (context, { type, deployment, ...range }: EntriesOptions) => {
-      if (type === '') throw new UsageError('--type is empty; leave it out for entries of every type');
-      const reply = await context.list<EntryView>(
-        '/v1/entries',
-        { limit: DEFAULT_LIMIT, ...range },
-        { type, deployment },
-      );
-      return shown(reply, ({ items, next_cursor: next }) => [
-        { head: ['index', 'time', 'type', 'about'], rows: items.map(row) },
-        ...(next === undefined ? [] : [`More: --cursor ${next}`]),
-      ]);
+    next: '`portcullis log verify --help` checks the log itself; `portcullis deployment show NAME` has what is accepted now.',
+  });
+  addRangeOptions(addSelectionOptions(entries), DEFAULT_LIMIT).action(
+    act(async (context, options: SelectionOptions & RangeOptions) => {
+      return (await import('../log/query.js')).queryBroker(context, options);
     }),
   );
-}
-
-/** Members that say what an entry is about; the rest is in --json. */
-const ABOUT = ['reason', 'deployment', 'key', 'version', 'actor', 'token', 'ak_name'];
-
-function row({ index, type, entry }: EntryView): readonly string[] {
-  const members = typeof entry === 'object' && entry !== null ? (entry as Readonly<Record<string, unknown>>) : {};
-  const text = (name: string) => (typeof members[name] === 'string' ? members[name] : '');
-  const about = ABOUT.filter((name) => text(name) !== '').map((name) => `${name}=${text(name)}`);
-  return [String(index), text('time'), type, about.join(' ')];
 }
