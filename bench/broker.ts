@@ -12,6 +12,8 @@ import { sha256 } from '../src/crypto/digest.js';
 /** A broker of the built program, in processes of its own, with one deployment and one key. */
 export interface BenchBroker {
   readonly url: string;
+  /** The vkey of its log. */
+  readonly logKey: string;
   readonly deployment: string;
   readonly key: string;
   /** A simulated machine that measured the policy, its AK pinned. */
@@ -43,8 +45,9 @@ export async function startBenchBroker(workers: number, nodeArgs: readonly strin
     });
   });
   const token = readFileSync(join(dataDir, 'admin.token'), 'utf8').trim();
+  const authorization = { authorization: `Bearer ${token}` };
   const admin = async (path: string, body: unknown): Promise<void> => {
-    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const headers = { ...authorization, 'content-type': 'application/json' };
     const answer = await request(url + path, { method: 'POST', headers, body: JSON.stringify(body) });
     const text = await answer.body.text();
     if (answer.statusCode >= 300) throw new Error(`${path} answered ${String(answer.statusCode)}: ${text}`);
@@ -58,8 +61,11 @@ export async function startBenchBroker(workers: number, nodeArgs: readonly strin
     attesters: { trust: ['pinned'] },
   });
   await admin('/v1/keys', { name: KEY, type: 'oct', deployments: [DEPLOYMENT] });
+  const described = await request(`${url}/v1/broker`, { headers: authorization });
+  const { log_key: logKey } = (await described.body.json()) as { log_key: string };
   return {
     url,
+    logKey,
     deployment: DEPLOYMENT,
     key: KEY,
     machine: async (scheme) => {

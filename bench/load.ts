@@ -43,6 +43,19 @@ export async function runLoad(target: LoadTarget, connections: number, seconds: 
 
 /** One complete release; returns its request, for those who want to send it again. Throws on anything but 200. */
 export async function releaseOnce(client: Client, target: LoadTarget, turn: number): Promise<string> {
+  return (await exchangeOnce(client, target, turn)).request;
+}
+
+/** One complete release; returns its answer. Throws on anything but 200. */
+export async function answerOnce(client: Client, target: LoadTarget, turn: number): Promise<string> {
+  return (await exchangeOnce(client, target, turn)).answer;
+}
+
+async function exchangeOnce(
+  client: Client,
+  target: LoadTarget,
+  turn: number,
+): Promise<{ readonly request: string; readonly answer: string }> {
   const { deployment, key, attester } = target;
   const challenge = await post(client, '/v1/challenges', JSON.stringify({ deployment, key }));
   if (challenge.status !== 201) throw new Error(`challenge answered ${String(challenge.status)}: ${challenge.text}`);
@@ -65,7 +78,7 @@ export async function releaseOnce(client: Client, target: LoadTarget, turn: numb
   const request = JSON.stringify({ nonce, deployment, key, recipient: recipient.jwk, evidence: { tpm } });
   const answer = await post(client, '/v1/releases', request);
   if (answer.status !== 200) throw new Error(`release answered ${String(answer.status)}: ${answer.text}`);
-  return request;
+  return { request, answer: answer.text };
 }
 
 /** Posts JSON and reads the whole answer. */

@@ -7,9 +7,15 @@ import { parseArgs } from 'node:util';
 import type { FuzzTarget } from './target.js';
 import { Dice, mutate } from './mutate.js';
 import { targets as bytesTargets } from './targets/bytes.js';
+import { targets as checkpointTargets } from './targets/checkpoint.js';
 import { targets as keysTargets } from './targets/keys.js';
+import { targets as noteTargets } from './targets/note.js';
 import { targets as policyTargets } from './targets/policy.js';
+import { targets as proofTargets } from './targets/proof.js';
+import { targets as receiptTargets } from './targets/receipt.js';
+import { targets as tileTargets } from './targets/tile.js';
 import { targets as tpmTargets } from './targets/tpm.js';
+import { targets as witnessTargets } from './targets/witness.js';
 
 const BUDGET_MS = 100;
 const BATCH = 256;
@@ -28,7 +34,18 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(1 + (Date.now() % 0x7fffffff)) },
   },
 });
-const everyTarget: readonly FuzzTarget[] = [...bytesTargets, ...tpmTargets, ...policyTargets, ...keysTargets];
+const everyTarget: readonly FuzzTarget[] = [
+  ...bytesTargets,
+  ...tpmTargets,
+  ...policyTargets,
+  ...keysTargets,
+  ...noteTargets,
+  ...checkpointTargets,
+  ...proofTargets,
+  ...tileTargets,
+  ...receiptTargets,
+  ...witnessTargets,
+];
 const chosen = everyTarget.filter((target) => values.target === undefined || target.name.includes(values.target));
 if (chosen.length === 0) {
   console.error(
