@@ -2,8 +2,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 
-/** What runs beside workloads, on the command line or in demos; every other room is the broker. */
-const NOT_THE_BROKER = ['cli', 'workload', 'simulator'];
+/**
+ * The one room of the broker that connects to others: it asks the witnesses of its log for cosignatures. Their URLs come from
+ * the configuration alone (`log.witnesses`), no redirect is followed, and nothing of a request or of evidence reaches it.
+ */
+const ASKS_WITNESSES = 'witness';
+
+/** What runs beside workloads, at auditors, on the command line or in demos; every other room is the broker. */
+const NOT_THE_BROKER = ['cli', 'workload', 'simulator', 'audit'];
 
 /** Node's modules that can connect, with what may be taken from them: servers and types. */
 const HARMLESS: ReadonlySet<string> = new Set([
@@ -35,12 +41,31 @@ function waysOut(path: string): readonly string[] {
   return [...taken.filter((name) => name !== '' && !HARMLESS.has(name)), ...clients].map((way) => `${path}: ${way}`);
 }
 
-test('the broker makes no outgoing connection, so no URL in evidence can be followed', () => {
+test('the broker makes no outgoing connection but to its witnesses, so no URL in evidence can be followed', () => {
   const rooms = readdirSync('src', { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && !NOT_THE_BROKER.includes(entry.name))
+    .filter((entry) => entry.isDirectory() && ![...NOT_THE_BROKER, ASKS_WITNESSES].includes(entry.name))
     .map((entry) => entry.name);
   const broker = [...rooms.map((room) => join('src', room)), join('src', 'cli', 'compose')].flatMap(files);
   expect(broker.length).toBeGreaterThan(50);
   expect(broker.flatMap(waysOut)).toEqual([]);
+  expect(broker.filter((path) => /from '[./]+\/(?:workload|audit)\//.test(readFileSync(path, 'utf8')))).toEqual([]);
   expect(waysOut(join('src', 'workload', 'transport.ts'))).not.toEqual([]);
+});
+
+test('what asks the witnesses takes its URLs from the configuration, and knows nothing of requests', () => {
+  const room = files(join('src', ASKS_WITNESSES));
+  // One file connects, by one library.
+  expect(room.flatMap(waysOut)).toEqual([`${join('src', ASKS_WITNESSES, 'witness-client.ts')}: from 'undici'`]);
+  const imported = room.flatMap((path) =>
+    [...readFileSync(path, 'utf8').matchAll(/from '\.\.\/([^/']+)\//g)].map(([, name]) => name),
+  );
+  expect(imported.length).toBeGreaterThan(5);
+  expect([...new Set(imported)].sort()).toEqual(['bytes', 'translog']);
+  const text = readFileSync(join('src', ASKS_WITNESSES, 'witness-client.ts'), 'utf8');
+  expect(text.match(/\brequest\(/g)).toHaveLength(1);
+  expect(text).toContain('request(`${this.#url}${path}`');
+  expect(text).not.toMatch(/location|redirect:|maxRedirections|interceptors/);
+  // Made by the composition of the broker alone, of what the configuration says.
+  const makers = files('src').filter((path) => readFileSync(path, 'utf8').includes('new Witnesses('));
+  expect(makers.every((path) => path.startsWith(join('src', 'cli', 'compose')))).toBe(true);
 });
