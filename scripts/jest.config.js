@@ -15,5 +15,7 @@ export default {
     ],
   },
   testTimeout: 30_000,
+  // Jest would leave one core of two idle, and many tests wait for processes that they start.
+  maxWorkers: 2,
   reporters: ['default', '<rootDir>/scripts/jest-summary.js'],
 };
