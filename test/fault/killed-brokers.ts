@@ -43,7 +43,11 @@ export interface Settled {
 /** What a call to a process that was killed is rejected with. */
 export function isGone(error: unknown): boolean {
   const { code = '', message } = error as { code?: string; message: string };
-  return message === 'the broker has ended' || /^(?:ECONN|UND_ERR|EPIPE)/.test(code) || message === 'other side closed';
+  return (
+    message.startsWith('the broker has ended') ||
+    /^(?:ECONN|UND_ERR|EPIPE)/.test(code) ||
+    message === 'other side closed'
+  );
 }
 
 /** Without HTTP, each process its own broker: they start in half the time. */
@@ -105,7 +109,9 @@ export async function settleServed(machines: Machines, workers: number): Promise
       living: starting.then((served) => [servedLiving(served)]),
       kill: async () => {
         const served = await starting;
-        for (const pid of family(served.process.pid ?? 0)) killHard(pid);
+        // Once it has ended, its number may be another process's.
+        const { pid, exitCode, signalCode } = served.process;
+        if (pid !== undefined && exitCode === null && signalCode === null) family(pid).forEach(killHard);
         await served.kill('SIGKILL');
       },
     };

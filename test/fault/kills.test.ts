@@ -133,9 +133,9 @@ describe('a broker that is killed at a random moment, again and again', () => {
   /** Two hundred kills. The series run side by side, since most of the time goes into starting. */
   const series: readonly Series[] = [
     { rounds: 16, settle: settleServed, processes: 1 },
-    { rounds: 8, settle: settleServed, processes: 2 },
-    ...Array.from({ length: 5 }, () => ({ rounds: 30, settle: settleLean, processes: 1 })),
-    { rounds: 26, settle: settleLean, processes: 2 },
+    { rounds: 6, settle: settleServed, processes: 2 },
+    ...Array.from({ length: 5 }, () => ({ rounds: 32, settle: settleLean, processes: 1 })),
+    { rounds: 18, settle: settleLean, processes: 2 },
   ];
 
   test('has a log that contains every receipt and every checkpoint that anybody ever got', async () => {

@@ -31,7 +31,9 @@ export class LeanBroker {
     this.#process = spawn(process.execPath, [PROGRAM, dataDir], { stdio: ['pipe', 'pipe', 'inherit'] });
     alive.add(this.#process);
     // Not `exit`: what it has written before it was killed is still read.
-    this.#ended = once(this.#process, 'close').then(() => this.#gone());
+    this.#ended = once(this.#process, 'close').then(([code, signal]) =>
+      this.#gone(`${String(code)}, ${String(signal)}`),
+    );
     this.#process.stdin!.on('error', () => undefined);
     createInterface({ input: this.#process.stdout! }).on('line', (line) => this.#answered(line));
     this.#ready = this.#expect(0);
@@ -80,9 +82,9 @@ export class LeanBroker {
     else waiting?.reject(new Error(error));
   }
 
-  #gone(): void {
+  #gone(how: string): void {
     alive.delete(this.#process);
-    for (const { reject } of this.#waiting.values()) reject(new Error('the broker has ended'));
+    for (const { reject } of this.#waiting.values()) reject(new Error(`the broker has ended: ${how}`));
     this.#waiting.clear();
   }
 }
