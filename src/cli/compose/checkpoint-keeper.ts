@@ -36,6 +36,8 @@ export class CheckpointKeeper {
 
   start(): void {
     void this.#options.file.tidy(Date.now());
+    // At once: a process that lives for less than a period shall leave the file no further behind than it found it.
+    this.#underWay = this.#look(true).finally(() => (this.#underWay = undefined));
     this.#timer = setInterval(() => {
       this.#underWay ??= this.#look(false).finally(() => (this.#underWay = undefined));
     }, PERIOD_MS).unref();
