@@ -19,7 +19,7 @@ const ADVICE: Readonly<Record<string, string>> = {
     'use the log key that `portcullis init` of this very broker printed, or the one that replaced it',
   'checkpoint.signature': 'make sure of the log key; if it is right, keep the checkpoint: somebody has forged it',
   'receipt.mismatch': 'ask again; if it comes again, the broker answers with receipts of other releases',
-  'log.unwitnessed': 'ask again; `portcullis doctor` and the log of the broker name the witnesses that are missing',
+  'log.unwitnessed': 'ask again; the log of the broker names the witnesses that are missing',
   'store.unavailable': 'look at disk space and the log of the broker; `portcullis doctor --data-dir D` helps',
   'store.integrity': 'look at the log of the broker: a row of its store was changed from outside',
   internal: 'look for the request id in the log of the broker',

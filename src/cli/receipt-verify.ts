@@ -80,26 +80,27 @@ interface Found {
   readonly expected: ExpectedRelease;
 }
 
-/** The receipt in the file, and what the answer around it says. Throws MalformedError. */
+/** The receipt in the file, and what the answer around it says, which must have every member that it is compared by. Throws MalformedError. */
 function receiptIn(file: Buffer): Found {
   const value = parseJson(file);
   if (!isObject(value) || !Object.hasOwn(value, 'receipt')) return { receipt: value, expected: {} };
-  const { receipt, jwe, release_id: releaseId, key = {} } = value;
+  const { receipt, key } = value;
   if (!isObject(key)) throw new MalformedError('the answer names no key');
   return {
     receipt,
-    ...optionalText({ jwe }),
-    expected: optionalText({ releaseId, key: key['name'], version: key['version'] }),
+    jwe: textIn(value, 'jwe'),
+    expected: {
+      releaseId: textIn(value, 'release_id'),
+      key: textIn(key, 'name'),
+      version: textIn(key, 'version'),
+    },
   };
 }
 
-/** The members that are there, each text. */
-function optionalText<N extends string>(members: Readonly<Record<N, unknown>>): Partial<Record<N, string>> {
-  const present = Object.entries(members).filter(([, value]) => value !== undefined);
-  for (const [name, value] of present) {
-    if (typeof value !== 'string') throw new MalformedError(`the answer's ${name} is no text`);
-  }
-  return Object.fromEntries(present) as Partial<Record<N, string>>;
+function textIn(members: Readonly<Record<string, unknown>>, name: string): string {
+  const value = members[name];
+  if (typeof value !== 'string') throw new MalformedError(`the answer has no text ${name}`);
+  return value;
 }
 
 interface Names {

@@ -153,12 +153,21 @@ describe('what is refused, with exit code 1 and its reason', () => {
     ],
     ['an answer with another wrapped key', 'receipt.jwe', () => changed({ ...answer, jwe: `${JWE}A` })],
     ['an answer with another release id', 'receipt.mismatch', () => changed({ ...answer, release_id: 'r' })],
-    ['an answer with another key', 'receipt.mismatch', () => changed({ ...answer, key: { name: 'other' } })],
+    [
+      'an answer with another key',
+      'receipt.mismatch',
+      () => changed({ ...answer, key: { ...answer.key, name: 'other' } }),
+    ],
     [
       'an answer with another version',
       'receipt.mismatch',
-      () => changed({ ...answer, key: { version: 'f'.repeat(32) } }),
+      () => changed({ ...answer, key: { ...answer.key, version: 'f'.repeat(32) } }),
     ],
+    ...['release_id', 'jwe', 'name', 'version'].map((member): [string, string, () => string] => [
+      `an answer whose ${member} has another name`,
+      'receipt.malformed',
+      () => save('damaged.json', JSON.stringify(answer).replace(`"${member}":`, `"${member}x":`)),
+    ]),
     ['an answer whose wrapped key is no text', 'receipt.malformed', () => changed({ ...answer, jwe: 5 })],
     ['an answer whose key is no object', 'receipt.malformed', () => changed({ ...answer, key: null })],
     ['an answer without a receipt', 'receipt.malformed', () => changed({ release_id: 'r', key: {}, jwe: JWE })],

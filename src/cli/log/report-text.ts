@@ -75,11 +75,16 @@ function proved({ checkpoint, first, before }: LogReport): readonly string[] {
 }
 
 function notProved(report: LogReport): readonly string[] {
-  const { checkpoint, before, salted } = report;
+  const { checkpoint, first, before, salted } = report;
   return [
     ...(checkpoint.cosigned.length === 0
       ? ['that the broker shows everybody the same log: name witnesses that cosigned it, with --witness']
       : ['that the witnesses are independent of the broker: you chose them']),
+    ...(first === 0
+      ? []
+      : [
+          `that the first ${grouped(first)} entries are still served as they were verified: --from-start reads them again`,
+        ]),
     ...(before === undefined ? ['that nothing was rewritten before now: this is the first look at this log'] : []),
     `that this is the log as it stands now, since an old checkpoint verifies for ever: ${newest(report)}`,
     'that the evidence was genuine and the decisions right: the log holds their hashes, `portcullis replay` runs one again',

@@ -153,7 +153,8 @@ export const EntryViewSchema = view('Entry', {
   index: Type.Integer(),
   type: text,
   entry: json,
-  decision: Type.Optional(json),
+  detail: Type.Optional(json),
+  names: Type.Optional(Type.Record(Type.String(), text)),
 });
 
 export const ReplayViewSchema = view('Replay', {
