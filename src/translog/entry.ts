@@ -79,9 +79,7 @@ export function parseEntry(text: string): Members {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new MalformedError('log entry: not a JSON object');
   }
-  // In this order: nothing that nests deeply may reach JSON.stringify, which would use up the stack.
-  const plain = isPlain(value, text) && JSON.stringify(value) === text;
-  if (!plain && canonicalJson(value as Json).toString('utf8') !== text) {
+  if (!isPlain(value, text) && canonicalJson(value as Json).toString('utf8') !== text) {
     throw new MalformedError('log entry: not in canonical form');
   }
   return value as Members;
@@ -98,41 +96,39 @@ function inOrder(body: EntryBody): EntryBody {
 }
 
 /**
- * Whether `text`, if it is what JSON.stringify makes of the value, is canonical: it spells strings as RFC 8785 does, but
- * for lone surrogates, and writes members in the order that the object has them. False does not say that it is not:
- * then only the slow way, canonicalJson, knows.
+ * Whether `text`, which JSON.parse read as this value, is sure to be its canonical form. Without a backslash each string
+ * stands for itself, so text that is as long as the canonical form has room for nothing else: no space, no member twice.
+ * False does not say that it is not canonical: then only the slow way, canonicalJson, knows.
  */
 function isPlain(value: object, text: string): boolean {
-  return !text.includes('\\ud') && isOrdered(value, 0);
+  return !text.includes('\\') && text.isWellFormed() && plainLength(value, 0) === text.length;
 }
 
 /** Entries of ours are flat but for lists; what is nested deeper is left to canonicalJson, which bounds it. */
 const MAX_PLAIN_DEPTH = 8;
 
-function isOrdered(value: object, depth: number): boolean {
-  if (depth > MAX_PLAIN_DEPTH) return false;
-  if (Array.isArray(value)) return value.every((item) => isPlainValue(item, depth));
-  let before: string | undefined;
-  for (const [member, item] of Object.entries(value)) {
-    if (before !== undefined && before >= member) return false;
-    if (!isPlainValue(item, depth)) return false;
+/**
+ * The length of a value's canonical form in UTF-16 code units, if no string in it needs an escape. NaN for what has other
+ * spellings of the same length: numbers, members that are not in order, and those that JavaScript may put into another
+ * order than the text has, which begin with a digit.
+ */
+function plainLength(value: unknown, depth: number): number {
+  if (typeof value === 'string') return value.length + 2;
+  if (typeof value === 'boolean') return value ? 4 : 5;
+  if (value === null) return 4;
+  if (typeof value !== 'object' || depth > MAX_PLAIN_DEPTH) return NaN;
+  if (Array.isArray(value)) {
+    return value.reduce<number>((sum, item) => sum + plainLength(item, depth + 1), 1 + Math.max(value.length, 1));
+  }
+  const members = Object.keys(value);
+  let length = 1 + Math.max(members.length, 1);
+  let before = '9\uffff';
+  for (const member of members) {
+    if (member <= before) return NaN;
+    length += member.length + 3 + plainLength((value as Members)[member], depth + 1);
     before = member;
   }
-  return true;
-}
-
-function isPlainValue(value: unknown, depth: number): boolean {
-  switch (typeof value) {
-    case 'string':
-    case 'boolean':
-      return true;
-    case 'number':
-      return Number.isSafeInteger(value);
-    case 'object':
-      return value === null || isOrdered(value, depth + 1);
-    default:
-      return false;
-  }
+  return length;
 }
 
 interface Salted {
