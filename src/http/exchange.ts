@@ -19,7 +19,7 @@ export interface ExchangeServices {
 const REQUEST_ID = /^[0-9A-Za-z._-]{1,64}$/;
 
 /** An API that answers JSON: nothing may be sniffed, cached, framed, or loaded by it. */
-const SECURITY_HEADERS = Object.entries({
+const SECURITY_HEADERS: readonly (readonly [name: string, value: string])[] = Object.entries({
   'x-content-type-options': 'nosniff',
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
@@ -47,8 +47,6 @@ export class Exchange {
     const given = request.headers['x-request-id'];
     this.id = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     this.#recordWhenDone();
-    response.setHeader('x-request-id', this.id);
-    for (const [name, value] of SECURITY_HEADERS) response.setHeader(name, value);
   }
 
   /** Names the route that the request matched. */
@@ -69,7 +67,7 @@ export class Exchange {
     if (unread && expectsContinue(request)) response.setHeader('connection', 'close');
     else if (unread) readOff(request);
     if (this.#services.lifecycle.phase === 'draining') response.setHeader('connection', 'close');
-    response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) });
+    response.writeHead(status, this.#headers(contentType, Buffer.byteLength(body)));
     response.end(body);
   }
 
@@ -87,6 +85,13 @@ export class Exchange {
     this.#services.log.error({ err: error, request_id: this.id, route: this.#route }, 'request failed');
     if (this.response.headersSent) this.response.destroy();
     else this.refuse(refusalOfFault(error));
+  }
+
+  /** What every answer has, unless the response has it already, as the list that Node writes as it is. */
+  #headers(contentType: string, length: number): string[] {
+    const list = ['x-request-id', this.id, 'content-type', contentType, 'content-length', String(length)];
+    for (const [name, value] of SECURITY_HEADERS) if (!this.response.hasHeader(name)) list.push(name, value);
+    return list;
   }
 
   #recordWhenDone(): void {
