@@ -9,15 +9,20 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
  * number of ours has one spelling everywhere; lone surrogates are refused. Throws MalformedError.
  */
 export function canonicalJson(value: Json): Buffer {
+  return Buffer.from(canonicalText(value), 'utf8');
+}
+
+/** The same, not yet encoded. */
+export function canonicalText(value: Json): string {
   assertPlain(value, 0);
-  let text: string | undefined;
+  let text = asciiText(value);
   try {
-    text = canonicalize(value);
+    text ??= canonicalize(value);
   } catch {
     throw new MalformedError('JSON value has no canonical form');
   }
   if (text === undefined) throw new MalformedError('JSON value has no canonical form');
-  return Buffer.from(text, 'utf8');
+  return text;
 }
 
 const MAX_DEPTH = 64;
@@ -30,4 +35,30 @@ function assertPlain(value: Json | undefined, depth: number): void {
   if (typeof value === 'object' && value !== null) {
     for (const member of Object.values(value)) assertPlain(member, depth + 1);
   }
+}
+
+/** Printable ASCII that no escape is needed for: all that names, hashes, hex and base64url are made of. */
+const UNESCAPED = /^[ !#-[\]-~]*$/;
+
+/** Canonical text of a value whose every string stands for itself; undefined where one does not, and the library is asked, which takes several times as long. */
+function asciiText(value: Json | undefined): string | undefined {
+  if (typeof value === 'string') return UNESCAPED.test(value) ? `"${value}"` : undefined;
+  if (typeof value !== 'object' || value === null) return value === undefined ? undefined : String(value);
+  if (isList(value)) {
+    const items = value.map(asciiText);
+    return items.includes(undefined) ? undefined : `[${items.join(',')}]`;
+  }
+  let text = '';
+  for (const name of Object.keys(value).sort()) {
+    const member = value[name];
+    if (member === undefined) continue;
+    const written = asciiText(member);
+    if (written === undefined || !UNESCAPED.test(name)) return undefined;
+    text += `${text === '' ? '' : ','}"${name}":${written}`;
+  }
+  return `{${text}}`;
+}
+
+function isList(value: object): value is readonly Json[] {
+  return Array.isArray(value);
 }
