@@ -1,6 +1,5 @@
 import { claimTree, type ClaimTree } from '../claims/claims.js';
-import { toHex } from '../bytes/hex.js';
-import { sha256 } from '../crypto/digest.js';
+import { sha256Hex } from '../crypto/digest.js';
 import { parseAttest } from '../evidence/tpm/attest.js';
 import type { BankName, PcrValues } from '../evidence/tpm/evidence.js';
 import { orMalformed } from '../evidence/tpm/malformed.js';
@@ -53,7 +52,7 @@ export function verifyQuoteOffline(input: QuoteVerifyInput): Result<ClaimTree> {
   if (!verified.ok) return verified;
   const unmet = firstUnmet(conditions, verified.value.pcrs);
   if (unmet !== undefined) return unmet;
-  const policy = input.policy === undefined ? undefined : claimTree({ sha256: toHex(sha256(input.policy.content)) });
+  const policy = input.policy === undefined ? undefined : claimTree({ sha256: sha256Hex(input.policy.content) });
   return accept(claimTree({ ...withoutTrust(verified.value.claims), policy }));
 }
 
@@ -62,7 +61,7 @@ function conditionsOf({ pcrConditions, policy }: QuoteVerifyInput): readonly Con
     return { bank, index, value: value.toLowerCase(), reason: 'policy.pcr' };
   });
   if (policy === undefined) return named;
-  const value = expectedPolicyPcr('sha256', toHex(sha256(policy.content)));
+  const value = expectedPolicyPcr('sha256', sha256Hex(policy.content));
   return [{ bank: 'sha256', index: policy.pcr, value, reason: 'policy.hash' }, ...named];
 }
 

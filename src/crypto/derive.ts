@@ -14,17 +14,17 @@ export function deriveKey(rootSecret: Uint8Array, purpose: KeyPurpose, epoch: nu
  * lists of fields share an input.
  */
 export function macOfFields(key: Uint8Array, fields: readonly (Uint8Array | string)[]): Buffer {
-  const mac = createHmac('sha256', key);
-  mac.update(u32(fields.length));
-  for (const field of fields) {
-    const bytes = typeof field === 'string' ? Buffer.from(field, 'utf8') : field;
-    mac.update(u32(bytes.length)).update(bytes);
-  }
-  return mac.digest();
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
+  const sizes = fields.map((field) => (typeof field === 'string' ? Buffer.byteLength(field, 'utf8') : field.length));
+  const input = Buffer.allocUnsafe(sizes.reduce((sum, size) => sum + 4 + size, 4));
+  let at = input.writeUInt32BE(fields.length);
+  fields.forEach((field, index) => {
+    at = input.writeUInt32BE(sizes[index] ?? 0, at);
+    if (typeof field === 'string') input.write(field, at, 'utf8');
+    else input.set(field, at);
+    at += sizes[index] ?? 0;
+  });
+  const mac = createHmac('sha256', key).update(input).digest();
+  // A field may be a secret, and the memory is shared.
+  input.fill(0);
+  return mac;
 }

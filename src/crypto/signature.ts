@@ -98,35 +98,3 @@ function toField(number: Buffer, fieldBytes: number): Buffer | undefined {
 export function leftPad(number: Buffer, length: number): Buffer {
   return number.length === length ? number : Buffer.concat([Buffer.alloc(length - number.length), number]);
 }
-
-/**
- * Public keys by the SHA-256 of their SPKI (hex), the least recently used dropped first: importing an EC key costs as
- * much as verifying with it. Put only keys in that are trusted, so that strangers cannot push them out.
- */
-export class PublicKeyCache {
-  readonly #maxKeys: number;
-  readonly #keys = new Map<string, KeyObject>();
-
-  constructor(maxKeys: number) {
-    this.#maxKeys = maxKeys;
-  }
-
-  get size(): number {
-    return this.#keys.size;
-  }
-
-  get(spkiSha256: string): KeyObject | undefined {
-    const key = this.#keys.get(spkiSha256);
-    if (key !== undefined) this.set(spkiSha256, key);
-    return key;
-  }
-
-  set(spkiSha256: string, key: KeyObject): void {
-    this.#keys.delete(spkiSha256);
-    this.#keys.set(spkiSha256, key);
-    for (const oldest of this.#keys.keys()) {
-      if (this.#keys.size <= this.#maxKeys) break;
-      this.#keys.delete(oldest);
-    }
-  }
-}

@@ -1,12 +1,11 @@
 import { canonicalJson, type Json } from '../bytes/canonical-json.js';
-import { toHex } from '../bytes/hex.js';
 import { releaseBinding } from '../challenge/binding.js';
 import { checkNonce, type FreshNonce, type NonceKey } from '../challenge/nonce.js';
 import { type ClaimTree, OWN_AUTHORITY } from '../claims/claims.js';
-import { sha256 } from '../crypto/digest.js';
-import type { PublicKeyCache } from '../crypto/signature.js';
+import { sha256Hex } from '../crypto/digest.js';
 import type { AkTrust } from '../evidence/tpm/ak.js';
 import type { TpmEvidence } from '../evidence/tpm/evidence.js';
+import type { TrustedAks } from '../evidence/tpm/trusted-aks.js';
 import { verifyQuote } from '../evidence/tpm/quote.js';
 import type { Recipient } from '../keys/recipient.js';
 import { saltedDecision } from './salted-decision.js';
@@ -35,8 +34,8 @@ export interface Circumstances extends TrustAnchors {
   readonly nonceKey: (epoch: number) => NonceKey;
   /** Random, hex: stands with the decision, so that its hash in the public log confirms no guess of what it holds. */
   readonly salt: string;
-  /** Key objects of AKs that were trusted before; those trusted now are put in. */
-  readonly akKeys: PublicKeyCache;
+  /** AKs that were trusted before; those trusted now are put in. */
+  readonly aks: TrustedAks;
 }
 
 /** What may be released, to whom, and why. */
@@ -62,7 +61,7 @@ export function appraise<V extends VersionState>(
   facts: DecidingFacts<V>,
   circumstances: Circumstances,
 ): { readonly ok: true; readonly value: Appraisal<V> } | Denial {
-  const { broker, nowMs, akKeys } = circumstances;
+  const { broker, nowMs, aks } = circumstances;
   const { deployment, key, version = 'latest', nonce } = request;
 
   const scope = { broker, deployment, key, version };
@@ -79,7 +78,7 @@ export function appraise<V extends VersionState>(
     extraData: releaseBinding({ ...scope, nonce, recipient: recipient.thumbprint }),
     neededPcrs: neededPcrs(rules),
     trust: akTrust(circumstances, facts, rules, evidence.value.akCertificates),
-    keys: akKeys,
+    known: aks,
   });
   if (!quote.ok) return quote;
   const bound = refuseUnbound(request.evidence, evidence.value.akCertificates, quote.value.ak.spki);
@@ -107,9 +106,9 @@ export function appraise<V extends VersionState>(
     ak_spki_sha256: ak.spkiSha256,
     ak_trust: trust,
     boot: bootChain(rules),
-    evidence_sha256: toHex(sha256(canonicalJson(request.evidence as unknown as Json))),
-    nonce_sha256: toHex(sha256(fresh.value.bytes)),
-    decision_sha256: toHex(sha256(Buffer.from(detail, 'utf8'))),
+    evidence_sha256: sha256Hex(canonicalJson(request.evidence as unknown as Json)),
+    nonce_sha256: sha256Hex(fresh.value.bytes),
+    decision_sha256: sha256Hex(detail),
   };
   return accept({ entitlement: entitled.value, nonce: fresh.value, trust, claims, decision, detail, entry });
 }

@@ -5,7 +5,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { NonceKey } from '../challenge/nonce.js';
 import type { Random } from '../crypto/random.js';
-import type { PublicKeyCache } from '../crypto/signature.js';
+import type { TrustedAks } from '../evidence/tpm/trusted-aks.js';
 import type { KekProvider } from '../keys/kek.js';
 import type { KeyGenerator } from '../keys/generator.js';
 import type { ReasonCode } from '../reason/reason.js';
@@ -58,8 +58,8 @@ export interface BrokerContext {
   /** `codes` hides expected values from workloads. */
   readonly explain: 'full' | 'codes';
   readonly simulator: SimulatorAuthority | undefined;
-  /** Key objects of AKs that were trusted before. */
-  readonly akKeys: PublicKeyCache;
+  /** AKs that were trusted before. */
+  readonly aks: TrustedAks;
   readonly denials: DenialRecorder;
   readonly observer: Observer;
 }

@@ -1,5 +1,5 @@
 import { toHex } from '../bytes/hex.js';
-import { sha256 } from '../crypto/digest.js';
+import { sha256Hex } from '../crypto/digest.js';
 import type { Json } from '../bytes/canonical-json.js';
 import type { ReasonCode } from '../reason/reason.js';
 import type { Denial } from './broker.js';
@@ -78,7 +78,7 @@ export class DenialRecorder {
     };
     const salt = toHex(this.#random(DECISION_SALT_BYTES));
     const detail = denial.decision === undefined ? undefined : saltedDecision(denial.decision, salt);
-    const hash = detail === undefined ? undefined : toHex(sha256(Buffer.from(detail, 'utf8')));
+    const hash = detail === undefined ? undefined : sha256Hex(detail);
     this.#store
       .appendRecord('denial', { ...body, decision_sha256: hash }, detail)
       .catch(() => this.#count(denial.reason));

@@ -1,7 +1,6 @@
 import { toBase64url } from '../bytes/base64url.js';
 import { canonicalJson } from '../bytes/canonical-json.js';
-import { toHex } from '../bytes/hex.js';
-import { sha256 } from '../crypto/digest.js';
+import { sha256Hex } from '../crypto/digest.js';
 import { admitDeployment } from '../policy/admit.js';
 import { bootChain } from '../policy/boot-chain.js';
 import { parseDeployment } from '../policy/deployment-document.js';
@@ -89,8 +88,8 @@ async function carryOut(
       boot: bootChain(deployment),
       trust: deployment.attesters.trust,
       any_from_roots: deployment.attesters.anyFromRoots,
-      document_sha256: toHex(sha256(canonicalJson(document))),
-      detail_sha256: toHex(sha256(Buffer.from(detail, 'utf8'))),
+      document_sha256: sha256Hex(canonicalJson(document)),
+      detail_sha256: sha256Hex(detail),
     },
     detail,
   );

@@ -1,6 +1,5 @@
 import type { Json } from '../bytes/canonical-json.js';
-import { toHex } from '../bytes/hex.js';
-import { sha256 } from '../crypto/digest.js';
+import { sha256Hex } from '../crypto/digest.js';
 import type { Members } from '../translog/entry.js';
 import type { NameKind } from '../translog/entry-members.js';
 import { nameMembers } from '../translog/entry-schemas.js';
@@ -20,7 +19,7 @@ const DETAIL_HASHES = ['detail_sha256', 'decision_sha256'] as const;
 /** The detail, by its hash; undefined where the entry has none. Throws StoreIntegrityError where it was changed, removed or added. */
 export function verifiedDetail({ index, detail }: LogEntry, members: Members): Json | undefined {
   const hash = DETAIL_HASHES.map((member) => members[member]).find((value) => value !== undefined);
-  if (hash !== (detail === undefined ? undefined : toHex(sha256(Buffer.from(detail, 'utf8'))))) {
+  if (hash !== (detail === undefined ? undefined : sha256Hex(detail))) {
     throw new StoreIntegrityError(
       `log_entries ${String(index)}: the detail beside the entry is not the one that it has the hash of`,
     );

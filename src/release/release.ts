@@ -1,5 +1,5 @@
 import { toHex } from '../bytes/hex.js';
-import { sha256 } from '../crypto/digest.js';
+import { sha256Hex } from '../crypto/digest.js';
 import { parseAk } from '../evidence/tpm/ak.js';
 import { parseRecipient } from '../keys/recipient.js';
 import { accept, reject, type Result } from '../reason/reason.js';
@@ -39,7 +39,7 @@ interface Recorded {
 
 async function record(context: BrokerContext, request: ReleaseRequest): Promise<Result<Recorded> | Denial> {
   const evidence = decodeTpmEvidence(request.evidence);
-  const ak = evidence.ok ? parseAk(evidence.value.ak, context.akKeys) : undefined;
+  const ak = evidence.ok ? parseAk(evidence.value.ak, context.aks) : undefined;
   const identity = ak?.ok === true ? { akSpkiSha256: ak.value.spkiSha256, akName: ak.value.name } : undefined;
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const outcome = await appraiseAndCommit(context, request, evidence, identity?.akSpkiSha256);
@@ -85,7 +85,7 @@ async function appraiseAndCommit(
     epoch: facts.state.epoch,
     nonce: nonce.bytes,
     nonceIssuedAtMs: nonce.issuedAtMs,
-    entry: { ...entry, release_id: releaseId, jwe_sha256: toHex(sha256(Buffer.from(wrapped.jwe, 'ascii'))) },
+    entry: { ...entry, release_id: releaseId, jwe_sha256: sha256Hex(wrapped.jwe) },
     detail,
     ...(sealed === undefined ? {} : { archive: { releaseId, sealed } }),
   });
@@ -110,10 +110,10 @@ async function appraiseAndCommit(
 
 /** What is so at this moment, beside the facts of the store. */
 function circumstancesOf(context: BrokerContext): Circumstances {
-  const { broker, profile, challengeTtlMs, nonceKey, akKeys, simulator } = context;
+  const { broker, profile, challengeTtlMs, nonceKey, aks, simulator } = context;
   const nowMs = context.clock();
   const salt = toHex(context.random(DECISION_SALT_BYTES));
-  return { broker, profile, challengeTtlMs, nonceKey, akKeys, simulatorCa: simulator?.certificate, nowMs, salt };
+  return { broker, profile, challengeTtlMs, nonceKey, aks, simulatorCa: simulator?.certificate, nowMs, salt };
 }
 
 function replayed(): Denial {

@@ -1,8 +1,7 @@
 import { fromBase64url } from '../bytes/base64url.js';
 import type { Json } from '../bytes/canonical-json.js';
-import { toHex } from '../bytes/hex.js';
-import { sha256 } from '../crypto/digest.js';
-import { PublicKeyCache } from '../crypto/signature.js';
+import { sha256Hex } from '../crypto/digest.js';
+import { TrustedAks } from '../evidence/tpm/trusted-aks.js';
 import { parseRecipient } from '../keys/recipient.js';
 import { accept, reject, type Result } from '../reason/reason.js';
 import { type Members, parseEntry } from '../translog/entry.js';
@@ -74,7 +73,7 @@ function repeat(context: BrokerContext, { request, facts, circumstances }: Archi
   if (!recipient.ok) return recipient;
   const evidence = decodeTpmEvidence(request.evidence);
   const presented = { request, recipient: recipient.value, evidence };
-  return appraise(presented, facts, { broker, nonceKey, akKeys: new PublicKeyCache(1), ...circumstances });
+  return appraise(presented, facts, { broker, nonceKey, aks: new TrustedAks(1), ...circumstances });
 }
 
 /** The decision of the replay, with the claims that it is about, or why it would be refused. */
@@ -140,7 +139,7 @@ async function recordedRelease(
     throw new StoreIntegrityError(`evidence_archive ${releaseId}: its entry is of something else`);
   }
   const { detail = '' } = row;
-  if (entry['decision_sha256'] !== toHex(sha256(Buffer.from(detail, 'utf8')))) {
+  if (entry['decision_sha256'] !== sha256Hex(detail)) {
     throw new StoreIntegrityError(`${where}: the decision beside the entry is not the one that it has the hash of`);
   }
   return { entry, decision: JSON.parse(detail) as Json };

@@ -1,5 +1,5 @@
 import { toHex } from '../bytes/hex.js';
-import { sha256 } from '../crypto/digest.js';
+import { sha256Hex } from '../crypto/digest.js';
 import type { Random } from '../crypto/random.js';
 import type { KekProvider } from '../keys/kek.js';
 import { openSecret, sealSecret } from '../keys/secret.js';
@@ -174,7 +174,7 @@ async function appendAccepted(change: StoreChange, acceptance: Acceptance): Prom
       newest_known_size: shown === undefined ? undefined : String(shown.size),
       newest_known_root: shown === undefined ? undefined : toHex(shown.root),
       frozen_keys: frozenKeys,
-      detail_sha256: toHex(sha256(Buffer.from(detail, 'utf8'))),
+      detail_sha256: sha256Hex(detail),
     },
     detail,
   );

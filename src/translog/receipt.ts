@@ -1,7 +1,6 @@
 import { fromBase64url } from '../bytes/base64url.js';
-import { toHex } from '../bytes/hex.js';
 import { MalformedError } from '../bytes/malformed-error.js';
-import { sha256 } from '../crypto/digest.js';
+import { sha256Hex } from '../crypto/digest.js';
 import { accept, reject, type Rejection, type Result } from '../reason/reason.js';
 import { type TreeHead, verifyCheckpoint } from './checkpoint.js';
 import { MAX_ENTRY_BYTES } from './entry.js';
@@ -132,7 +131,7 @@ export function verifyReceipt(received: unknown, demands: ReceiptDemands): Resul
   if (!cosigned.ok) return cosigned;
 
   // As UTF-8: in ASCII, other characters would be cut down to ones that hash the same.
-  if (demands.jwe !== undefined && entry.jwe_sha256 !== toHex(sha256(Buffer.from(demands.jwe, 'utf8')))) {
+  if (demands.jwe !== undefined && entry.jwe_sha256 !== sha256Hex(demands.jwe)) {
     return reject('receipt.jwe', 'the wrapped key has another hash than the one that the entry records');
   }
   if (!isLogOf(head.origin, entry.broker)) return mismatch('broker', 'the one whose log this is');
@@ -157,7 +156,7 @@ function firstDifference(
   expected: ExpectedRelease,
 ): string | undefined {
   const { releaseId, broker, version, recipient, nonce } = expected;
-  const nonceSha256 = nonce === undefined ? undefined : toHex(sha256(nonce));
+  const nonceSha256 = nonce === undefined ? undefined : sha256Hex(nonce);
   const plain: Readonly<Record<string, string | undefined>> = {
     release_id: releaseId,
     broker,

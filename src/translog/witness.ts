@@ -2,10 +2,9 @@
  * The witness protocol, C2SP tlog-witness: a log hands its checkpoint to a witness, with a proof that the tree has only
  * grown since the one that the witness cosigned last, and gets a cosignature. Here: both ends without the network.
  */
-import { toHex } from '../bytes/hex.js';
 import { fromBase64, toBase64 } from '../bytes/base64.js';
 import { MalformedError } from '../bytes/malformed-error.js';
-import { sha256 } from '../crypto/digest.js';
+import { sha256Hex } from '../crypto/digest.js';
 import { ed25519Verify } from '../crypto/ed25519.js';
 import { parseTreeHead, type TreeHead, treeHeadText } from './checkpoint.js';
 import { verifyCosignature } from './cosignature.js';
@@ -57,7 +56,7 @@ export interface HeldCheckpoint {
 
 /** The name of a log in URLs: lower-case hex of SHA-256 of its origin. */
 export function originHash(origin: string): string {
-  return toHex(sha256(Buffer.from(origin, 'utf8')));
+  return sha256Hex(origin);
 }
 
 export function formatAddCheckpoint({ oldSize, proof, checkpoint }: AddCheckpoint): string {

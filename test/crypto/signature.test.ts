@@ -3,7 +3,6 @@ import { describe, expect, test } from '@jest/globals';
 import { MalformedError } from '../../src/bytes/malformed-error.js';
 import {
   FIELD_BYTES,
-  PublicKeyCache,
   ecKey,
   ecSpki,
   rsaKey,
@@ -161,24 +160,5 @@ describe('ECDSA signatures', () => {
         expect(verifyEcdsa('sha256', curve, key, DATA, { r, s: bad })).toBe(false);
       }
     }
-  });
-});
-
-describe('PublicKeyCache', () => {
-  const key = ec('P-256').key;
-
-  test('keeps as many keys as it may, the ones used last', () => {
-    const cache = new PublicKeyCache(2);
-    cache.set('a', key);
-    cache.set('b', key);
-    expect(cache.get('a')).toBe(key);
-    cache.set('c', key);
-    expect([cache.size, cache.get('a'), cache.get('b'), cache.get('c')]).toEqual([2, key, undefined, key]);
-  });
-
-  test('the same key twice takes one place', () => {
-    const cache = new PublicKeyCache(2);
-    for (const id of ['a', 'b', 'b', 'b']) cache.set(id, key);
-    expect([cache.size, cache.get('a')]).toEqual([2, key]);
   });
 });

@@ -2,7 +2,8 @@ import { randomBytes, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { NonceKey } from '../../challenge/nonce.js';
 import { deriveKey } from '../../crypto/derive.js';
-import { PublicKeyCache } from '../../crypto/signature.js';
+import { pooled } from '../../crypto/random.js';
+import { TrustedAks } from '../../evidence/tpm/trusted-aks.js';
 import { openKekFile } from '../../keystore/file-kek.js';
 import { generateKey } from '../../keystore/generate-key.js';
 import type { Broker } from '../../release/broker.js';
@@ -94,14 +95,14 @@ export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
       keks,
       generateKey,
       clock,
-      random: randomBytes,
+      random: pooled(randomBytes),
       nonceKey: nonceKeys(rootSecret),
       tokenKey: deriveKey(rootSecret, 'token', FIXED_EPOCH),
       archive: { on: options.archiveEvidence, key: deriveKey(rootSecret, 'archive', FIXED_EPOCH) },
       challengeTtlMs: options.challengeTtlMs,
       explain: options.explain,
       simulator: openSimulator(paths, record),
-      akKeys: new PublicKeyCache(MAX_CACHED_AKS),
+      aks: new TrustedAks(MAX_CACHED_AKS),
       denials: new DenialRecorder(store, clock, randomBytes),
       observer: options.observer,
     };

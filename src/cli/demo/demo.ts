@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { toHex } from '../../bytes/hex.js';
-import { sha256 } from '../../crypto/digest.js';
+import { sha256, sha256Hex } from '../../crypto/digest.js';
 import type { EvaluatedNode } from '../../policy/decision.js';
 import { expectedPcr, policyHash } from '../../policy/policy-hash.js';
 import type { ReleaseDeniedError } from '../../workload/errors.js';
@@ -148,7 +148,7 @@ async function draw(
   const same = first.key.k !== undefined && first.key.k === second.key.k && first.releaseId !== second.releaseId;
   stage.fact('released', `${first.kid} (${String(first.key.kty)})`);
   stage.fact('release', first.releaseId);
-  stage.fact('SHA-256 of the key', short(toHex(sha256(Buffer.from(first.key.k ?? '', 'base64url')))));
+  stage.fact('SHA-256 of the key', short(sha256Hex(Buffer.from(first.key.k ?? '', 'base64url'))));
   if (same)
     stage.good('The key came out, encrypted to a key that the quote vouches for; a second draw gave the same key.');
   else stage.bad('Two draws gave two keys.');

@@ -1,18 +1,9 @@
 import type { KeyObject } from 'node:crypto';
 import { MalformedError } from '../../bytes/malformed-error.js';
 import { toHex } from '../../bytes/hex.js';
-import { digest, sha256 } from '../../crypto/digest.js';
-import {
-  FIELD_BYTES,
-  ecKey,
-  ecSpki,
-  leftPad,
-  rsaKey,
-  rsaSpki,
-  type CurveName,
-  type PublicKeyCache,
-} from '../../crypto/signature.js';
-import { reject, type Finding, type Result } from '../../reason/reason.js';
+import { digest, sha256Hex } from '../../crypto/digest.js';
+import { FIELD_BYTES, ecKey, ecSpki, leftPad, rsaKey, rsaSpki, type CurveName } from '../../crypto/signature.js';
+import { accept, reject, type Finding, type Result } from '../../reason/reason.js';
 import { BANK_OF_ALG, TPMA_OBJECT, TPM_ECC_NIST_P256, TPM_ECC_NIST_P384, TPM_ECC_NIST_P521 } from './constants.js';
 import { orMalformed } from './malformed.js';
 import { parsePublicArea, tpmtPublic } from './public-area.js';
@@ -51,11 +42,15 @@ const MIN_RSA_BITS = 2048;
  * The AK in a TPM2B_PUBLIC or TPMT_PUBLIC. evidence.malformed: does not parse, coordinates longer than the field, a
  * point off the curve. ak.attributes: not restricted, sign, fixedTPM, fixedParent and sensitiveDataOrigin, or decrypt, or
  * reserved bits; nameAlg SHA-1; scheme NULL; symmetric or KDF scheme not NULL; RSA under 2048 bits or with an exponent other
- * than 65537; a curve other than P-256, P-384, P-521. NOT verified: that the key is in any TPM. The key object is taken
- * from `keys` where it is there; nothing is put in.
+ * than 65537; a curve other than P-256, P-384, P-521. NOT verified: that the key is in any TPM. What is in `known` is taken
+ * from there; nothing is put in.
  */
-export function parseAk(bytes: Buffer, keys?: PublicKeyCache): Result<AkIdentity> {
-  const publicArea = tpmtPublic(bytes);
+export function parseAk(bytes: Buffer, known?: Pick<ReadonlyMap<Buffer, AkIdentity>, 'get'>): Result<AkIdentity> {
+  const presented = tpmtPublic(bytes);
+  const before = known?.get(presented);
+  if (before !== undefined) return accept(before);
+  // A copy, of its own memory: it may be kept long after the request.
+  const publicArea = Buffer.from(new Uint8Array(presented).buffer);
   const parsed = orMalformed(() => parsePublicArea(publicArea));
   if (!parsed.ok) return parsed;
   const area = parsed.value;
@@ -67,10 +62,9 @@ export function parseAk(bytes: Buffer, keys?: PublicKeyCache): Result<AkIdentity
   }
   return orMalformed(() => {
     const { spki, importKey } = publicKey(area);
-    const spkiSha256 = toHex(sha256(spki));
-    const key = keys?.get(spkiSha256) ?? importKey();
+    const spkiSha256 = sha256Hex(spki);
     const name = toHex(Buffer.concat([publicArea.subarray(2, 4), digest(nameHash, publicArea)]));
-    return { name, spkiSha256, spki, publicArea, area, key };
+    return { name, spkiSha256, spki, publicArea, area, key: importKey() };
   });
 }
 

@@ -6,7 +6,6 @@ import { equalBytes } from '../../bytes/equal.js';
 import { toHex } from '../../bytes/hex.js';
 import type { ClaimTree } from '../../claims/claims.js';
 import { digest, type HashName } from '../../crypto/digest.js';
-import type { PublicKeyCache } from '../../crypto/signature.js';
 import { accept, reject, type Rejection, type Result } from '../../reason/reason.js';
 import { parseAk, type AkIdentity, type AkTrust } from './ak.js';
 import { parseAttest } from './attest.js';
@@ -16,6 +15,7 @@ import { checkSelection, type PcrsByBank } from './pcr-selection.js';
 import { matchValues } from './pcr.js';
 import { verifyQuoteSignature } from './quote-signature.js';
 import type { QuoteAttest } from './structures.js';
+import type { TrustedAks } from './trusted-aks.js';
 
 /** What a quote is held against. */
 export interface QuoteExpectations {
@@ -25,8 +25,8 @@ export interface QuoteExpectations {
   readonly neededPcrs: PcrsByBank;
   /** What makes the AK believable: the kind of trust, or ak.revoked, ak.untrusted, … */
   readonly trust: (ak: AkIdentity) => Result<AkTrust>;
-  /** Key objects of AKs seen before; AKs that are trusted are put in. */
-  readonly keys?: PublicKeyCache;
+  /** AKs that were trusted before; those that are trusted now are put in. */
+  readonly known?: TrustedAks;
 }
 
 declare const verified: unique symbol;
@@ -54,11 +54,11 @@ export function verifyQuote(evidence: TpmEvidence, expectations: QuoteExpectatio
   const quote = parseAttest(evidence.quoted);
   if (!quote.ok) return quote;
 
-  const ak = parseAk(evidence.ak, expectations.keys);
+  const ak = parseAk(evidence.ak, expectations.known);
   if (!ak.ok) return ak;
   const trust = expectations.trust(ak.value);
   if (!trust.ok) return trust;
-  expectations.keys?.set(ak.value.spkiSha256, ak.value.key);
+  expectations.known?.put(ak.value);
 
   const algorithm = verifyQuoteSignature(evidence.quoted, evidence.signature, ak.value);
   if (!algorithm.ok) return algorithm;

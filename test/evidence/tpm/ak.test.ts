@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { PublicKeyCache } from '../../../src/crypto/signature.js';
+import { TrustedAks } from '../../../src/evidence/tpm/trusted-aks.js';
 import { parseAk } from '../../../src/evidence/tpm/ak.js';
 import type { PublicArea } from '../../../src/evidence/tpm/structures.js';
 import { encodePublicArea, sizedPublic } from './encode.js';
@@ -166,14 +166,41 @@ describe('parseAk', () => {
     expect(parseAk(Buffer.alloc(100_000, 1))).toMatchObject({ ok: false, reason: 'evidence.malformed' });
   });
 
-  test('a key that is in the cache is taken from it, and none is put in', () => {
-    const cache = new PublicKeyCache(8);
+  test('an AK that is known is taken as it was, and none becomes known', () => {
+    const known = new TrustedAks(8);
     const bytes = encodePublicArea(ECC_AREA);
-    const first = parseAk(bytes, cache);
+    const first = parseAk(bytes, known);
     if (!first.ok) throw new Error(first.detail);
-    expect(cache.size).toBe(0);
-    cache.set(first.value.spkiSha256, first.value.key);
-    const second = parseAk(bytes, cache);
-    expect(second.ok && second.value.key).toBe(first.value.key);
+    expect(known.size).toBe(0);
+    known.put(first.value);
+    for (const spelling of [bytes, sizedPublic(bytes)]) {
+      const again = parseAk(spelling, known);
+      expect(again.ok && again.value).toBe(first.value);
+    }
+  });
+
+  test('an AK that is known by the same key, but with other attributes, is another one', () => {
+    const known = new TrustedAks(8);
+    const first = parseAk(encodePublicArea(ECC_AREA), known);
+    if (!first.ok) throw new Error(first.detail);
+    known.put(first.value);
+    const renamed = parseAk(
+      encodePublicArea({ ...ECC_AREA, objectAttributes: ECC_AREA.objectAttributes | 0x400 }),
+      known,
+    );
+    expect(renamed.ok && renamed.value.name).not.toBe(first.value.name);
+    const signing = parseAk(encodePublicArea({ ...ECC_AREA, objectAttributes: 0x40000 }), known);
+    expect(signing).toMatchObject({ ok: false, reason: 'ak.attributes' });
+  });
+
+  test('what is known of an AK does not change with the buffer that it was read from', () => {
+    const known = new TrustedAks(8);
+    const bytes = encodePublicArea(ECC_AREA);
+    const first = parseAk(bytes, known);
+    if (!first.ok) throw new Error(first.detail);
+    known.put(first.value);
+    const before = Buffer.from(bytes);
+    bytes.fill(0);
+    expect(parseAk(before, known)).toEqual(first);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { claimAt } from '../../../src/claims/claims.js';
-import { PublicKeyCache } from '../../../src/crypto/signature.js';
+import { TrustedAks } from '../../../src/evidence/tpm/trusted-aks.js';
 import type { PcrValues, TpmEvidence } from '../../../src/evidence/tpm/evidence.js';
 import { verifyQuote, type QuoteExpectations } from '../../../src/evidence/tpm/quote.js';
 import { accept, reject } from '../../../src/reason/reason.js';
@@ -148,13 +148,13 @@ describe('the AK', () => {
     expect(claimAt(result.value.claims, 'tpm.ak.trust')).toBe('simulator');
   });
 
-  test('goes into the cache of key objects only when it is trusted', () => {
-    const keys = new PublicKeyCache(4);
-    outcome(softwareQuote(ECC), { keys, trust: () => reject('ak.untrusted', 'no') });
-    expect(keys.size).toBe(0);
-    const first = verifyQuote(softwareQuote(ECC), { ...EXPECTED, keys });
-    const second = verifyQuote(softwareQuote(ECC), { ...EXPECTED, keys });
-    expect(keys.size).toBe(1);
+  test('is remembered only when it is trusted', () => {
+    const known = new TrustedAks(4);
+    outcome(softwareQuote(ECC), { known, trust: () => reject('ak.untrusted', 'no') });
+    expect(known.size).toBe(0);
+    const first = verifyQuote(softwareQuote(ECC), { ...EXPECTED, known });
+    const second = verifyQuote(softwareQuote(ECC), { ...EXPECTED, known });
+    expect(known.size).toBe(1);
     expect(first.ok && second.ok && first.value.ak.key === second.value.ak.key).toBe(true);
   });
 
