@@ -123,7 +123,7 @@ export interface Broker {
   /** auth.invalid where the token is unknown, expired or revoked. */
   authenticate(token: string): Promise<Result<Principal>>;
   describe(): Promise<BrokerView>;
-  /** Throws unless a release could be recorded now. */
+  /** Throws unless a release could be recorded, and answered, now. */
   ready(): Promise<void>;
 
   applyDeployment(by: Principal, document: unknown, options: ApplyOptions): Promise<Result<AppliedView>>;

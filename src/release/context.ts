@@ -41,7 +41,13 @@ export interface BrokerContext {
   readonly logKey: string;
   readonly store: Store;
   /** Where a quorum of witnesses must cosign what is answered: the checkpoint, cosigned, that covers an entry; undefined where it does not come in time. */
-  readonly witnesses: { cover(index: number): Promise<string | undefined> } | undefined;
+  readonly witnesses:
+    | {
+        cover(index: number): Promise<string | undefined>;
+        /** Why `cover` would not succeed now, as far as is known without asking anybody; undefined: it would. For people. */
+        trouble?(): string | undefined;
+      }
+    | undefined;
   /** Where names in entries are salted. */
   readonly pseudonyms: Pseudonyms | undefined;
   readonly keks: KekProvider;

@@ -8,6 +8,7 @@ import { rotateKek } from './kek-rotation.js';
 import { deleteKey, recoverKey, setKeyEnabled } from './key-lifecycle.js';
 import { createKey, listKeys, rotateKey, setKeyDeployments, setKeyFrozen, showKey } from './keys.js';
 import { listPolicies, registerPolicy, retirePolicy, showPolicy } from './policies.js';
+import { UnwitnessedError } from './receipt.js';
 import { release } from './release.js';
 import { replayRelease } from './replay.js';
 import { simulateMachine } from './simulate-machine.js';
@@ -32,7 +33,11 @@ export function createBroker(context: BrokerContext): Broker {
         kek: context.keks.activeId(),
       };
     },
-    ready: () => context.store.probe(),
+    ready: async () => {
+      await context.store.probe();
+      const trouble = context.witnesses?.trouble?.();
+      if (trouble !== undefined) throw new UnwitnessedError(trouble);
+    },
 
     applyDeployment: (by, document, options) => applyDeployment(context, by, document, options),
     listDeployments: (page) => listDeployments(context, page),

@@ -9,6 +9,8 @@ export type Observe = (client: WitnessClient, answer: WitnessAnswer) => Promise<
 export class Round {
   readonly size: number;
   readonly checkpoint: string;
+  /** When it began, by performance.now(): the checkpoint was the newest one then, and every cosignature is younger. */
+  readonly beganMs: number;
   readonly #text: string;
   /** Verified signature lines. */
   readonly #lines = new Map<WitnessClient, string>();
@@ -18,9 +20,10 @@ export class Round {
   readonly #wakers = new Set<() => void>();
   #overtaken: number | undefined;
 
-  constructor({ size, checkpoint }: LogTip) {
+  constructor({ size, checkpoint }: LogTip, beganMs: number) {
     this.size = size;
     this.checkpoint = checkpoint;
+    this.beganMs = beganMs;
     this.#text = parseNote(checkpoint).text;
   }
 
@@ -39,9 +42,9 @@ export class Round {
     return `${this.checkpoint}${[...this.#lines.values()].join('')}`;
   }
 
-  /** Whether this witness has still to cosign. */
-  lacks(client: WitnessClient): boolean {
-    return !this.#lines.has(client);
+  /** Whether this witness has still to cosign, and is not being asked. */
+  isLeftAlone(client: WitnessClient): boolean {
+    return this.#lacks(client) && !this.#pending.has(client);
   }
 
   /** Something newer has begun: who has not been asked yet will not be, and nobody waits. What was asked may still come in. */
@@ -51,8 +54,9 @@ export class Round {
   }
 
   /**
-   * Asks those who have not cosigned and are not being asked; resolves when `enough` have cosigned, or when nobody is left
-   * to answer. Who answers after that still counts.
+   * Asks those who have not cosigned and are not being asked; resolves when `enough` have cosigned, or when those who have
+   * yet to answer are too few for that: nobody waits for one that hangs where it would change nothing. Who answers after
+   * that still counts.
    */
   ask(
     clients: readonly WitnessClient[],
@@ -64,7 +68,7 @@ export class Round {
     const { size, checkpoint } = this;
     const submission = { size, checkpoint, text: this.#text, consistency: (old: number) => consistency(old, size) };
     for (const client of clients) {
-      if (!this.lacks(client) || this.#pending.has(client)) continue;
+      if (!this.isLeftAlone(client)) continue;
       const answered = client.ask(submission, this.#superseded.signal).then(async (answer) => {
         if (answer.outcome === 'cosigned') this.#lines.set(client, answer.line);
         if (answer.outcome === 'ahead') this.#overtaken = answer.size;
@@ -79,11 +83,15 @@ export class Round {
         resolve();
       };
       const look = (): void => {
-        if (this.count >= enough || this.#pending.size === 0) wake();
+        if (this.count >= enough || this.count + this.#pending.size < enough) wake();
       };
       this.#wakers.add(wake);
       for (const answered of this.#pending.values()) void answered.then(look);
       look();
     });
+  }
+
+  #lacks(client: WitnessClient): boolean {
+    return !this.#lines.has(client);
   }
 }

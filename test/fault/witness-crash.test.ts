@@ -1,14 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parseVerifierKey, type VerifierKey } from '../../src/translog/note.js';
 import { cosignatureIn, parseHeldCheckpoint } from '../../src/translog/witness.js';
-import { portcullis } from '../helpers/portcullis.js';
-import { PROGRAM } from '../helpers/served-broker.js';
+import { ServedWitness } from '../helpers/served-witness.js';
 import { SignedLog } from '../helpers/signed-log.js';
 
 const ROUNDS = 8;
@@ -17,66 +14,27 @@ const hash = createHash('sha256').update(log.origin).digest('hex');
 
 let dir: string;
 let key: VerifierKey;
-let witness: ChildProcess | undefined;
-process.once('exit', () => witness?.kill('SIGKILL'));
+let witness: ServedWitness;
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'portcullis-witness-crash-'));
-  writeFileSync(join(dir, 'log.vkey'), log.signer.vkey);
-  const made = await portcullis([
-    'witness',
-    'init',
-    '--data-dir',
-    join(dir, 'w'),
-    '--name',
-    'witness.example/w',
-    '--json',
-  ]);
-  key = parseVerifierKey((JSON.parse(made.stdout) as { key: string }).key);
+  witness = await ServedWitness.make(dir, log.signer.vkey);
+  key = parseVerifierKey(witness.key);
 });
 afterAll(async () => {
-  await kill();
+  await witness.stop('SIGKILL');
   rmSync(dir, { recursive: true });
 });
 
-async function start(): Promise<string> {
-  const args = [
-    'witness',
-    'serve',
-    '--data-dir',
-    join(dir, 'w'),
-    '--log',
-    join(dir, 'log.vkey'),
-    '--listen',
-    '127.0.0.1:0',
-  ];
-  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
-  witness = child;
-  let said = '';
-  for await (const text of child.stdout.setEncoding('utf8')) {
-    said += String(text);
-    const url = /listening on (\S+)\n/.exec(said)?.[1];
-    if (url !== undefined) return url;
-  }
-  throw new Error('the witness ended instead of listening');
-}
-
-async function kill(): Promise<void> {
-  if (witness?.exitCode !== null || witness.signalCode !== null) return;
-  const gone = once(witness, 'exit');
-  witness.kill('SIGKILL');
-  await gone;
-}
-
-async function post(url: string, body: string): Promise<{ status: number; text: string }> {
-  const answer = await fetch(`${url}/add-checkpoint`, { method: 'POST', body });
+async function post(body: string): Promise<{ status: number; text: string }> {
+  const answer = await fetch(`${witness.url}/add-checkpoint`, { method: 'POST', body });
   return { status: answer.status, text: await answer.text() };
 }
 
 /** The size on disk, as another process sees it; 0: none. */
 function sizeOnDisk(): number {
   try {
-    return Number(readFileSync(join(dir, 'w', 'checkpoints', hash), 'utf8').split('\n')[1]);
+    return Number(readFileSync(join(witness.dataDir, 'checkpoints', hash), 'utf8').split('\n')[1]);
   } catch {
     return 0;
   }
@@ -87,12 +45,12 @@ test('a witness that is killed at any moment has forgotten nothing that it cosig
   let answered = 0;
   let unanswered = 0;
   for (let round = 0; round < ROUNDS; round++) {
-    const url = await start();
+    await witness.start();
     // It grows until it is killed, in the moment in which the state on disk changes for the n-th time.
     const target = size + 1 + (round % 4);
     const grow = (async () => {
       for (let next = size + 1; ; next++) {
-        const { status, text } = await post(url, log.body(next - 1, next));
+        const { status, text } = await post(log.body(next - 1, next));
         expect(status).toBe(200);
         cosignatureIn(text, log.text(next), key);
         answered = next;
@@ -101,11 +59,11 @@ test('a witness that is killed at any moment has forgotten nothing that it cosig
       if ((error as Error).name !== 'TypeError') throw error;
     });
     while (sizeOnDisk() < target) await new Promise((resolve) => setImmediate(resolve));
-    await kill();
+    await witness.stop('SIGKILL');
     await grow;
 
-    const again = await start();
-    const held = parseHeldCheckpoint(await (await fetch(`${again}/${hash}/checkpoint`)).text(), key);
+    await witness.start();
+    const held = parseHeldCheckpoint(await (await fetch(`${witness.url}/${hash}/checkpoint`)).text(), key);
     size = held.head.size;
     expect(size).toBeGreaterThanOrEqual(Math.max(answered, target));
     expect(held.text).toBe(log.text(size));
@@ -113,11 +71,11 @@ test('a witness that is killed at any moment has forgotten nothing that it cosig
     // Another history from any point that was ever answered, or is on disk: no.
     for (const at of new Set([0, size - 1, answered - 1].filter((each) => each >= 0))) {
       const fork = log.fork(at);
-      expect((await post(again, fork.body(at, size))).status).toBe(409);
-      expect((await post(again, fork.body(size, size))).status).toBe(422);
-      expect((await post(again, fork.body(size, size + 1))).status).toBe(422);
+      expect((await post(fork.body(at, size))).status).toBe(409);
+      expect((await post(fork.body(size, size))).status).toBe(422);
+      expect((await post(fork.body(size, size + 1))).status).toBe(422);
     }
-    await kill();
+    await witness.stop('SIGKILL');
   }
   // Between what was on disk and what was answered lay at least one of the kills: the moment that the test is about.
   expect(unanswered).toBeGreaterThan(0);

@@ -11,14 +11,15 @@ process.once('exit', () => {
 });
 
 export class ServedWitness {
+  /** vkey. */
   readonly key: string;
-  readonly #dataDir: string;
+  readonly dataDir: string;
   readonly #logKey: string;
   #listen = '127.0.0.1:0';
   #child: ChildProcess | undefined;
 
   private constructor(dataDir: string, logKey: string, key: string) {
-    this.#dataDir = dataDir;
+    this.dataDir = dataDir;
     this.#logKey = logKey;
     this.key = key;
   }
@@ -41,7 +42,7 @@ export class ServedWitness {
   }
 
   async start(): Promise<void> {
-    const options = ['--data-dir', this.#dataDir, '--log', this.#logKey, '--listen', this.#listen];
+    const options = ['--data-dir', this.dataDir, '--log', this.#logKey, '--listen', this.#listen];
     const child = spawn(process.execPath, [PROGRAM, 'witness', 'serve', ...options], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
@@ -59,11 +60,12 @@ export class ServedWitness {
     throw new Error('the witness ended instead of listening');
   }
 
-  async stop(): Promise<void> {
+  /** Ends it with a signal and waits for it. It may be started again. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const child = this.#child;
     if (child?.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, 'exit');
-    child.kill('SIGTERM');
+    child.kill(signal);
     await gone;
   }
 }

@@ -97,6 +97,16 @@ function read(checkpoint: string, settings: readonly Setting[] = served): { size
   return { size: verified.value.head.size, by };
 }
 
+/** Resolves when a checkpoint is read that all of these have cosigned. */
+async function cosignedBy(cosignedLog: CosignedLog, names: readonly string[], settings?: readonly Setting[]) {
+  for (;;) {
+    const { by } = read(await cosignedLog.newest(), settings);
+    if (names.every((name) => by.includes(name))) return;
+    await tick();
+  }
+}
+
+const ALL = ['w1', 'w2', 'w3'].map((name) => `witness.example/${name}`);
 const tick = () => new Promise((resolve) => setImmediate(resolve));
 const submissions = () => served.reduce((sum, witness) => sum + witness.submissions, 0);
 
@@ -125,7 +135,7 @@ describe('with a quorum', () => {
     expect(submissions()).toBe(before);
     expect(read(await cosignedLog.cover(10))).toMatchObject({
       size: 12,
-      by: ['witness.example/w1', 'witness.example/w2', 'witness.example/w3'],
+      by: ALL,
     });
   });
 
@@ -204,9 +214,7 @@ describe('with a quorum', () => {
     log.of = signedLog.fork(4);
     log.size = 12;
     await expect(cosigned(1, { timeoutMs: 150 }).cover(11)).rejects.toThrow('another history');
-    expect(said.map((each) => each.split(': ')[0]).sort()).toEqual(
-      ['w1', 'w2', 'w3'].map((name) => `witness.example/${name} contradicts`),
-    );
+    expect(said.map((each) => each.split(': ')[0]).sort()).toEqual(ALL.map((name) => `${name} contradicts`));
   });
 
   test('a witness that was down, and then holds another history, is told as that', async () => {
@@ -354,14 +362,15 @@ describe('without a quorum', () => {
     cosignedLog.start();
     cosignedLog.start();
     while (submissions() < 3) await tick();
-    while (read(await cosignedLog.newest()).by.length < 3) await tick();
+    await cosignedBy(cosignedLog, ALL);
     const before = submissions();
     const looks = log.looks;
     while (log.looks < looks + 5) await tick();
     expect(submissions()).toBe(before);
     log.size = 12;
     while (submissions() < before + 3) await tick();
-    expect(read(await cosignedLog.newest())).toEqual({ size: 12, by: served.map(({ key }) => key.split('+')[0]) });
+    await cosignedBy(cosignedLog, ALL);
+    expect(read(await cosignedLog.newest())).toEqual({ size: 12, by: ALL });
   });
 
   test('at most one round comes in an interval, however often the checkpoint is asked for', async () => {
@@ -370,6 +379,7 @@ describe('without a quorum', () => {
     while (performance.now() - startMs < 1_000) {
       log.size++;
       await cosignedLog.newest();
+      await tick();
     }
     expect(served[0]!.submissions).toBeLessThanOrEqual(1 + Math.ceil((performance.now() - startMs) / 200));
     expect(served[0]!.submissions).toBeGreaterThan(1);
@@ -389,22 +399,64 @@ describe('without a quorum', () => {
 });
 
 describe('the checkpoint to publish', () => {
-  test('is the newest one, with every cosignature that could be had', async () => {
-    const dead = { url: 'http://127.0.0.1:9', key: noteSigner('witness.example/dead', 4).vkey };
-    for (const quorum of [0, 2]) {
-      const cosignedLog = cosigned(quorum, { settings: [dead, ...served], intervalMs: 10 });
-      const { size, by } = read(await cosignedLog.newest());
-      expect(size).toBe(log.size);
-      expect(by.length).toBeGreaterThanOrEqual(2);
-    }
+  const dead = { url: 'http://127.0.0.1:9', key: noteSigner('witness.example/dead', 4).vkey };
+
+  test('is the newest one, cosigned by the quorum where there is one', async () => {
+    const settings = [dead, ...served];
+    const { size, by } = read(await cosigned(2, { settings, intervalMs: 10 }).newest());
+    expect(size).toBe(log.size);
+    expect(by.length).toBeGreaterThanOrEqual(2);
     expect(await cosigned(0, { settings: [] }).newest()).toBe(signedLog.checkpoint(10));
   });
 
-  test('is there without cosignatures where no witness answers, or fewer than the quorum', async () => {
-    const dead = { url: 'http://127.0.0.1:9', key: noteSigner('witness.example/dead', 4).vkey };
+  test('without a quorum waits for nobody, and the cosignatures come to it later', async () => {
+    const { fake, setting } = await fakeWitness();
+    fake.answer = () => undefined;
+    const settings = [setting, ...served];
+    const cosignedLog = cosigned(0, { settings, requestMs: 600_000, intervalMs: 10 });
+    for (let round = 0; round < 3; round++) {
+      log.size++;
+      let open = (): void => undefined;
+      const gate = new Promise<void>((resolve) => (open = resolve));
+      for (const witness of served) witness.gate = gate;
+      // Nobody can have answered.
+      expect(read(await cosignedLog.newest(), settings)).toEqual({ size: log.size, by: [] });
+      open();
+      await cosignedBy(cosignedLog, ALL, settings);
+      expect(read(await cosignedLog.newest(), settings).size).toBe(log.size);
+    }
+    expect(fake.asked).toHaveLength(1);
+  });
+
+  test('with a quorum waits for that alone, whoever hangs beside it', async () => {
+    const { fake, setting } = await fakeWitness();
+    fake.answer = () => undefined;
+    const settings = [setting, ...served];
+    const cosignedLog = cosigned(3, { settings, requestMs: 600_000 });
+    const beganMs = performance.now();
+    for (; log.size < 20; log.size++) {
+      expect(read(await cosignedLog.newest(), settings)).toEqual({ size: log.size, by: ALL });
+    }
+    // Less than one wait that was in vain.
+    expect(performance.now() - beganMs).toBeLessThan(2_500);
+    expect(fake.asked).toHaveLength(1);
+  });
+
+  test('with a quorum that is out of reach waits for nobody who hangs', async () => {
+    const { fake, setting } = await fakeWitness();
+    fake.answer = () => undefined;
+    const settings = [setting, dead];
+    const cosignedLog = cosigned(2, { settings, requestMs: 600_000 });
+    const beganMs = performance.now();
+    expect(await cosignedLog.newest()).toBe(signedLog.checkpoint(10));
+    expect(performance.now() - beganMs).toBeLessThan(2_000);
+  });
+
+  test('is there without cosignatures where no witness answers, and has those of fewer than the quorum', async () => {
     expect(await cosigned(0, { settings: [dead] }).newest()).toBe(signedLog.checkpoint(10));
+    expect(await cosigned(1, { settings: [dead] }).newest()).toBe(signedLog.checkpoint(10));
     const settings = [served[0]!, dead];
-    expect(read(await cosigned(2, { settings }).newest(), settings)).toEqual({ size: 10, by: ['witness.example/w1'] });
+    await cosignedBy(cosigned(2, { settings }), ['witness.example/w1'], settings);
   });
 
   test('never shrinks, from whichever process it is read, while the log grows', async () => {
@@ -419,5 +471,86 @@ describe('the checkpoint to publish', () => {
       expect(size).toBeGreaterThan(index);
       last = size;
     }
+  });
+});
+
+describe('whether releases can be answered', () => {
+  test('is not known before the quorum was reached once; without a quorum nothing speaks against it', async () => {
+    const cosignedLog = cosigned(2);
+    expect(cosignedLog.trouble()).toBe('whether 2 of 3 witnesses cosign has yet to be seen');
+    await cosignedLog.cover(9);
+    expect(cosignedLog.trouble()).toBeUndefined();
+    expect(cosigned(0).trouble()).toBeUndefined();
+  });
+
+  test('is seen at once when it starts, though nothing is appended', async () => {
+    const cosignedLog = cosigned(3, { intervalMs: 600_000 });
+    cosignedLog.start();
+    while (cosignedLog.trouble() !== undefined) await tick();
+    expect(submissions()).toBe(3);
+  });
+
+  test('changes with the quorum while nothing is appended and nobody asks, and says who is missing', async () => {
+    const { fake, signer, setting } = await fakeWitness();
+    const cosign = () => {
+      fake.answer = (_asked, response) => respond(response, 200, signer.cosignatureLine(signedLog.text(10), 5n));
+    };
+    cosign();
+    const cosignedLog = cosigned(2, { settings: [served[0]!, setting], intervalMs: 10, refreshMs: 50 });
+    cosignedLog.start();
+    for (let round = 0; round < 2; round++) {
+      while (cosignedLog.trouble() !== undefined) await tick();
+      fake.answer = (_asked, response) => respond(response, 500, 'out of order\n');
+      const why = 'fewer than 2 of 2 witnesses cosign (witness.example/fake: it answered 500 (out of order))';
+      while (cosignedLog.trouble() !== why) await tick();
+      cosign();
+    }
+    while (cosignedLog.trouble() !== undefined) await tick();
+  });
+
+  test('asks nobody, and does not change, where one that the quorum does not need is missing', async () => {
+    const { fake, setting } = await fakeWitness();
+    fake.answer = () => undefined;
+    const cosignedLog = cosigned(3, { settings: [...served, setting], requestMs: 600_000 });
+    await cosignedLog.cover(9);
+    const before = submissions();
+    for (let asked = 0; asked < 100; asked++) expect(cosignedLog.trouble()).toBeUndefined();
+    await tick();
+    expect(submissions()).toBe(before);
+  });
+
+  test('is not known any more when the witnesses hang for longer than an outcome counts', async () => {
+    const cosignedLog = cosigned(1, { intervalMs: 10, refreshMs: 50, requestMs: 600_000, settings: [served[0]!] });
+    cosignedLog.start();
+    while (cosignedLog.trouble() !== undefined) await tick();
+    let open = (): void => undefined;
+    served[0]!.gate = new Promise<void>((resolve) => (open = resolve));
+    while (cosignedLog.trouble() === undefined) await tick();
+    expect(cosignedLog.trouble()).toBe('whether 1 of 1 witnesses cosign has yet to be seen');
+    open();
+    while (cosignedLog.trouble() !== undefined) await tick();
+  });
+
+  test('is known by what a sibling got after the last round here began, and not by what may be older', async () => {
+    const shared = sharedFile(join(scratch, 'log.cosigned'));
+    const settings = [served[0]!];
+    const sibling = cosigned(1, { shared, settings });
+    await sibling.cover(9);
+    while ((await shared.read()) === undefined) await tick();
+    // Of the time before it started: covers an entry, and says nothing of now.
+    const { fake, setting } = await fakeWitness();
+    const own = cosigned(1, { shared, settings: [{ ...setting, key: served[0]!.key }], timeoutMs: 10_000 });
+    expect(read(await own.cover(9)).size).toBe(10);
+    expect(own.trouble()).toBe('whether 1 of 1 witnesses cosign has yet to be seen');
+    // It hears of a witness that is ahead of the tree that it came with, and finds what the sibling has of it.
+    const overtake = async () => {
+      log.size = 12;
+      const checkpoint = await sibling.cover(11);
+      while ((await shared.read()) !== checkpoint) await tick();
+    };
+    fake.answer = (_asked, response) => void overtake().then(() => respond(response, 409, '12\n'));
+    log.size = 11;
+    expect(read(await own.cover(10)).size).toBe(12);
+    expect(own.trouble()).toBeUndefined();
   });
 });

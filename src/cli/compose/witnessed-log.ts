@@ -29,7 +29,7 @@ export class WitnessedLog {
     this.#onContradiction = onContradiction;
   }
 
-  /** Binds it to the store; what releases wait for where a quorum is demanded. */
+  /** Binds it to the store; what releases wait for where a quorum is demanded, and what readiness asks. */
   readonly over = (store: Pick<Store, 'logHead' | 'logHashes'>, logKey: VerifierKey): BrokerContext['witnesses'] => {
     const cosigned = new CosignedLog({
       log: {
@@ -50,7 +50,8 @@ export class WitnessedLog {
       shared: sharedFile(this.#sharedPath),
     });
     this.#cosigned = cosigned;
-    return this.#quorum === 0 ? undefined : { cover: (index) => this.#cover(cosigned, index) };
+    if (this.#quorum === 0) return undefined;
+    return { cover: (index) => this.#cover(cosigned, index), trouble: () => cosigned.trouble() };
   };
 
   /** Begins to have the log cosigned. */

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { Type } from 'typebox';
 import { reject } from '../../reason/reason.js';
 import type { Broker } from '../../release/broker.js';
+import { UnwitnessedError } from '../../release/receipt.js';
 import type { Lifecycle } from '../lifecycle.js';
 import type { Log, Metrics } from '../ports.js';
 import { refusalOfFault } from '../problem.js';
@@ -36,7 +37,7 @@ export function operationRoutes(operations: Operations, describe: () => object):
       method: 'GET',
       path: '/readyz',
       operationId: 'readiness',
-      summary: 'Whether a release could be recorded now',
+      summary: 'Whether a release could be recorded and answered now',
       access: 'public',
       success: 200,
       answer: StatusSchema,
@@ -75,6 +76,12 @@ function readinessOf({ broker, lifecycle, log }: Operations): () => Promise<Outc
       return { ok: true, value: { status: 'ready' } };
     } catch (error) {
       log.warn({ err: error }, 'not ready');
+      if (error instanceof UnwitnessedError) {
+        return reject(
+          'log.unwitnessed',
+          'too few witnesses cosign now, so no release can be answered; the log of the broker names them',
+        );
+      }
       const refusal = refusalOfFault(error);
       return refusal.reason === 'internal'
         ? reject('store.unavailable', 'a release could not be recorded now')

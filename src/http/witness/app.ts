@@ -140,7 +140,10 @@ async function addCheckpoint(
 function read(body: Buffer, logs: ReadonlyMap<string, VerifierKey>): SignedSubmission | WitnessRefusal {
   if (!isUtf8(body)) return { refused: 'malformed', detail: 'the request is not UTF-8' };
   try {
-    return authenticateSubmission(parseAddCheckpoint(body.toString('utf8')), logs);
+    const request = parseAddCheckpoint(body.toString('utf8'));
+    // C2SP tlog-checkpoint: the origin is not empty. So this is no checkpoint, rather than one of a log that is not known.
+    if (request.checkpoint.startsWith('\n')) return { refused: 'malformed', detail: 'the origin line is empty' };
+    return authenticateSubmission(request, logs);
   } catch (error) {
     if (error instanceof MalformedError) return { refused: 'malformed', detail: error.message };
     throw error;

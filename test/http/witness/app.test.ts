@@ -85,6 +85,17 @@ describe('add-checkpoint', () => {
     }
   });
 
+  test('400 for a checkpoint without an origin, which is none, whoever signed it', async () => {
+    const nameless = `\n3\n${log.root(3).toString('base64')}\n`;
+    for (const line of [log.signer.line(nameless), noteSigner('stranger.example/log', 1).line(nameless)]) {
+      const { status, type, text } = await witness.post(log.body(0, 3, { checkpoint: `${nameless}\n${line}` }));
+      expect([status, type, text]).toEqual([400, TEXT, 'the origin line is empty\n']);
+    }
+    // What has one, and is of no known log, is that, whatever else is wrong with it.
+    const unknown = `x\n\n${noteSigner('stranger.example/log', 1).line('x\n')}`;
+    expect((await witness.post(log.body(0, 3, { checkpoint: unknown }))).status).toBe(404);
+  });
+
   test('409 with the size cosigned last, in the type of the specification, where the old size is another', async () => {
     await witness.post(log.body(0, 3));
     await witness.post(log.body(3, 9));
