@@ -1,10 +1,12 @@
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Result } from '../reason/reason.js';
 import { MAX_TILE_LEVEL, TILE_WIDTH, tileCount, type TileName, tilePath } from '../translog/tile.js';
 import { isBadContent, type SeenCheckpoint } from './compare-heads.js';
 import { directorySource } from './directory-source.js';
+import { ADVICE } from './findings.js';
+import { makeDirectory } from './make-directory.js';
 import { readAhead } from './read-ahead.js';
 import { readBundle } from './read-tiles.js';
 import { openLog, orFault, type SignedLog, verifyBundle } from './signed-log.js';
@@ -95,7 +97,7 @@ class Export {
     const hashes = await this.#copyTile(0, index, width);
     const name: TileName = { level: 'entries', index, width };
     await this.#mirror.repairing(async () => {
-      const bundle = await orFault(() => readBundle(this.#mirror, index, width), index * TILE_WIDTH);
+      const bundle = await orFault(() => readBundle(this.#mirror, index, width), index * TILE_WIDTH, ADVICE.entry);
       const bounds = verifyBundle(bundle, hashes, index);
       await this.#mirror.keep(name, bundle.bytes.subarray(0, bounds.at(-1)));
     }, tilePath(name));
@@ -135,7 +137,7 @@ class Mirror implements LogSource {
   async keep(name: TileName, content: Uint8Array): Promise<void> {
     const file = join(this.#directory, tilePath(name));
     if (name.width === TILE_WIDTH && (await sizeOf(file)) === content.length) return;
-    await mkdir(dirname(file), { recursive: true });
+    await makeDirectory(dirname(file));
     await writeFile(`${file}.new`, content);
     await rename(`${file}.new`, file);
   }
@@ -164,7 +166,10 @@ class Mirror implements LogSource {
 /** An empty directory, or one that this log was exported into. The key goes in first: it says what the directory is of. */
 async function claimDirectory(directory: string, verifierKey: string): Promise<void> {
   const line = `${verifierKey}\n`;
-  await mkdir(directory, { recursive: true });
+  await makeDirectory(directory).catch((cause: unknown) => {
+    const { code = 'unknown error' } = cause as NodeJS.ErrnoException;
+    throw new ExportDirectoryError(`${directory} cannot be made (${code}); name another directory`, { cause });
+  });
   const key = await readFile(join(directory, LOG_KEY_FILE.path), 'utf8').catch(absent);
   if (key === line) return;
   if (key !== undefined) throw new ExportDirectoryError(`${directory} holds another log; name another directory`);

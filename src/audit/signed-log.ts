@@ -107,7 +107,8 @@ export async function readSignedBundle(
   return orFault(async () => {
     const { full, partialWidth } = tileCount(tiles.head.size, 0);
     const width = index < full ? TILE_WIDTH : partialWidth;
-    const [bundle, hashes] = await Promise.all([readBundle(source, index, width), tiles.tile(0, index)]);
+    const reading = orFault(() => readBundle(source, index, width), index * TILE_WIDTH, ADVICE.entry);
+    const [bundle, hashes] = await Promise.all([reading, tiles.tile(0, index)]);
     return { bundle, bounds: verifyBundle(bundle, hashes, index) };
   }, index * TILE_WIDTH);
 }
@@ -142,13 +143,13 @@ function signedEntry(index: number, bytes: Buffer): SignedEntry {
 }
 
 /** Tiles that are not signed, missing and unfit files, as what they are: a fault of the log, from the entry `index` on. */
-export async function orFault<T>(work: () => Promise<T>, index = 0): Promise<T> {
+export async function orFault<T>(work: () => Promise<T>, index = 0, advice: string = ADVICE.tile): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof UnsignedTileError || error instanceof MalformedError || isBadContent(error)) {
       const { message: problem, path } = error as Error & { readonly path?: string };
-      throw new LogFault({ index, problem, advice: ADVICE.tile }, { path });
+      throw new LogFault({ index, problem, advice }, { path });
     }
     throw error;
   }

@@ -1,5 +1,5 @@
-import { constants } from 'node:fs';
-import { lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fromBase64, toBase64 } from '../bytes/base64.js';
 import { fromBase64url } from '../bytes/base64url.js';
@@ -11,6 +11,7 @@ import type { SeenCheckpoint } from './compare-heads.js';
 import { Findings, type LogFinding } from './findings.js';
 import { Frontier } from './frontier.js';
 import { History } from './history.js';
+import { makeDirectory } from './make-directory.js';
 import { Rollbacks } from './rollbacks.js';
 
 /** What an auditor remembers of the log so far: how far it was recomputed, and what was found. */
@@ -131,7 +132,7 @@ export class StateFile {
       Buffer.from(CLOSING, 'ascii'),
     ]);
     try {
-      await mkdir(dirname(this.#path), { recursive: true, mode: DIRECTORY_MODE });
+      await makeDirectory(dirname(this.#path), DIRECTORY_MODE);
       if ((await stampOf(this.#path)) !== this.#stamp) {
         throw this.#error('was written by another run in the meantime; run this again');
       }
@@ -234,14 +235,37 @@ async function stampOf(path: string): Promise<string> {
 }
 
 async function readState(path: string): Promise<Buffer> {
-  const stat = await lstat(path);
-  if (!stat.isFile()) throw new StateFileError(`the state file ${path} is not a regular file`);
-  if (stat.size > MAX_STATE_BYTES) throw new StateFileError(`the state file ${path} is too large to be one`);
   try {
-    return await readFile(path);
+    const { size } = await regularFile(path);
+    if (size > MAX_STATE_BYTES) throw stateFileError(path, 'is too large to be one');
+    const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      return await readUpTo(handle, size);
+    } finally {
+      await handle.close();
+    }
   } catch (cause) {
-    throw new StateFileError(`the state file ${path} cannot be read (${codeOf(cause)})`, { cause });
+    if (cause instanceof StateFileError) throw cause;
+    throw stateFileError(path, `cannot be read (${codeOf(cause)})`, cause);
   }
+}
+
+async function regularFile(path: string): Promise<Stats> {
+  const stat = await lstat(path);
+  if (stat.isFile()) return stat;
+  throw stateFileError(path, 'is not a regular file');
+}
+
+/** Never more than the file is long: some of /proc and /sys have no end. */
+async function readUpTo(handle: FileHandle, length: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await handle.read(bytes, filled, length - filled, null);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return bytes.subarray(0, filled);
 }
 
 /** Readers see the old file or the new one, also after a crash. */

@@ -1,6 +1,5 @@
 import type { Result } from '../reason/reason.js';
 import type { TreeHead } from '../translog/checkpoint.js';
-import { TILE_WIDTH } from '../translog/tile.js';
 import {
   compareHeads,
   type Conflict,
@@ -10,11 +9,13 @@ import {
   startsWith,
 } from './compare-heads.js';
 import { ADVICE, Findings, type LogFinding, MAX_FINDINGS } from './findings.js';
-import { type EntryVisitor, mismatchPath, Recomputation, type Recomputed, type TileMismatch } from './recompute.js';
+import { type EntryVisitor, Recomputation, type Recomputed } from './recompute.js';
 import { anotherHistory, compareFormer, type FormerVerdict, type Rollback } from './rollbacks.js';
+import { readAgain, type Reread, type RereadOptions } from './read-again.js';
 import { SignedTiles, UnsignedTileError } from './signed-tiles.js';
 import { type LogSource, LogSourceError } from './source.js';
 import { noProgress, type Progress, type StateFile } from './state-file.js';
+import { entryFinding, FURTHER_TILE, tileFinding } from './tile-findings.js';
 import { type CheckpointTrust, readCheckpoint, type TrustedCheckpoint } from './trusted-checkpoint.js';
 
 const SAVE_EVERY_MS = 10_000;
@@ -26,6 +27,8 @@ export interface VerifyLogOptions {
   readonly memory?: StateFile | undefined;
   /** Recompute everything, whatever is remembered; the remembered checkpoint is compared all the same. */
   readonly fromStart?: boolean;
+  /** How much is read again of what earlier runs recomputed; without it nothing is. */
+  readonly reread?: RereadOptions;
   /** ms, of any clock that does not step back. */
   readonly now: () => number;
   /** Told after every 256 entries: entries recomputed so far, those of earlier runs included. */
@@ -47,6 +50,8 @@ export interface LogReport {
   readonly first: number;
   /** How far it came: the size of the tree, unless it had to stop. */
   readonly reached: number;
+  /** What was read again of what comes before `first`; undefined where nothing was to be, or where it came to a fault before. */
+  readonly reread: Reread | undefined;
   /** The checkpoint that was seen before. */
   readonly before: TreeHead | undefined;
   /** Those of earlier runs about entries that were not recomputed included. */
@@ -83,6 +88,7 @@ class LogVerification {
   /** About the log as a whole, not to be remembered: they are found again as long as they are true. */
   readonly #faults = new Findings();
   #conflict: Conflict | undefined;
+  #reread: Reread | undefined;
   #signedTiles: SignedTiles | undefined;
   /** Whether the entries gave the signed root. */
   #genuine = false;
@@ -107,6 +113,7 @@ class LogVerification {
       checkpoint: this.#checkpoint,
       first: this.#first,
       reached: this.#progress.frontier.size,
+      reread: this.#reread,
       before: this.#seen?.head,
       findings: this.#allFindings(),
       conflict: this.#conflict,
@@ -164,6 +171,16 @@ class LogVerification {
     await this.#judge(came, recomputation.rootAtWatched);
     // What was recomputed on the way to a fault is not built upon.
     await memory?.save(this.#toRemember(), this.#faults.count === 0 ? this.#progress : undefined);
+    if (this.#genuine && this.#faults.count === 0) await this.#readAgain();
+  }
+
+  /** Where something is wrong that was right, later runs begin at the start: they must not need luck to find it once more. */
+  async #readAgain(): Promise<void> {
+    const { source, reread, memory } = this.#options;
+    if (reread === undefined || this.#first === 0) return;
+    const { head } = this.#checkpoint;
+    this.#reread = await readAgain(source, head, this.#first, reread, (finding) => this.#faults.add(finding));
+    if (this.#faults.count > 0) await memory?.save(this.#toRemember(), noProgress());
   }
 
   /** The newest checkpoint that does not contradict what was seen before it. */
@@ -260,30 +277,4 @@ class LogVerification {
     const kept = [...this.#faults.kept, ...meaning.kept].slice(0, MAX_FINDINGS);
     return new Findings(kept, this.#faults.count + meaning.count);
   }
-}
-
-/** One of those that were counted alone. */
-const FURTHER_TILE: LogFinding = { index: 0, problem: 'a further hash tile differs', advice: ADVICE.tile };
-
-function firstEntryOf({ level, index, differs }: TileMismatch): number {
-  return (index * TILE_WIDTH + (differs[0] ?? 0)) * TILE_WIDTH ** level;
-}
-
-function tileFinding(mismatch: TileMismatch): LogFinding {
-  const problem =
-    mismatch.unreadable ??
-    `${String(mismatch.differs.length)} of its ${String(mismatch.width)} hashes are not those that the entries give`;
-  return { index: firstEntryOf(mismatch), problem: `${mismatchPath(mismatch)}: ${problem}`, advice: ADVICE.tile };
-}
-
-function entryFinding(mismatch: TileMismatch): LogFinding {
-  const others = mismatch.differs.length - 1;
-  const last = mismatch.index * TILE_WIDTH + (mismatch.differs.at(-1) ?? 0);
-  return {
-    index: firstEntryOf(mismatch),
-    problem:
-      'the entry is not the one whose hash stands in the signed tree' +
-      (others === 0 ? '' : `, and neither are ${String(others)} more of those up to ${String(last)}`),
-    advice: ADVICE.entry,
-  };
 }

@@ -45,7 +45,7 @@ export async function printOutcome(io: CliIo, json: boolean, outcome: Outcome): 
 
 /** Prints an answer now: what `printOutcome` does, for commands that go on after it. */
 export async function printAnswer(io: CliIo, json: boolean, answer: Answer): Promise<void> {
-  if (json) io.stdout.write(`${JSON.stringify(answer.json)}\n`);
+  if (json) io.stdout.write(`${plainJson(answer.json)}\n`);
   else await printBlocks(io, answer.text);
   for (const note of answer.notes ?? []) io.stderr.write(`${oneLine(note)}\n`);
 }
@@ -65,16 +65,34 @@ export async function printFailure(io: CliIo, json: boolean, error: unknown, hel
     return printProblem(io, json, 'usage', `${error.message}; see \`${helpFor} --help\``, EXIT_USAGE);
   }
   if (error instanceof UnreachableError) return printProblem(io, json, 'unreachable', error.message, EXIT_UNREACHABLE);
-  if ((io.env['PORTCULLIS_DEBUG'] ?? '') !== '' && error instanceof Error) io.stderr.write(`${error.stack ?? ''}\n`);
+  if ((io.env['PORTCULLIS_DEBUG'] ?? '') !== '' && error instanceof Error) {
+    io.stderr.write(`${printable(error.stack ?? '')}\n`);
+  }
   const what = error instanceof Error ? error.message : String(error);
   const known = error instanceof Error && EXPLAINED_FAULTS.has(error.name);
   return printProblem(io, json, 'internal', known ? what : `${what}; PORTCULLIS_DEBUG=1 shows where`, EXIT_REFUSED);
 }
 
-/** Text from outside for a terminal: no control characters, so that no name can move the cursor or change colours. */
+/** What terminals obey although JSON writes it as it is: DEL and C1, line and paragraph separators, marks and overrides of direction. */
+const OBEYED = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** The JSON of a value on one line, with nothing in it that moves a cursor or turns text around; it parses to the same value. */
+export function plainJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    OBEYED,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** Text from outside for a terminal: nothing that moves the cursor, changes colours or turns text around. Lines and tabs stay. */
 export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
+  // eslint-disable-next-line no-control-regex -- the very characters that are taken out
+  return text.replace(/[\u0000-\u0008\u000b-\u001f]/g, '\ufffd').replace(OBEYED, '\ufffd');
+}
+
+/** Such text on one line: it cannot pass for a line of ours. */
+export function oneLine(text: string): string {
+  return printable(text.replace(/\s*\n\s*/g, ' ').trim());
 }
 
 function printRefusal(io: CliIo, json: boolean, refusal: Refusal): Promise<number> {
@@ -82,7 +100,7 @@ function printRefusal(io: CliIo, json: boolean, refusal: Refusal): Promise<numbe
 }
 
 function printRefusalJson(io: CliIo, refusal: Refusal): number {
-  io.stdout.write(`${JSON.stringify(refusal)}\n`);
+  io.stdout.write(`${plainJson(refusal)}\n`);
   complain(io, `${refusal.reason}: ${refusal.detail}`);
   return EXIT_REFUSED;
 }
@@ -97,7 +115,7 @@ async function printRefusalText(io: CliIo, refusal: Refusal): Promise<number> {
 }
 
 function printProblem(io: CliIo, json: boolean, reason: string, detail: string, exit: number, say = true): number {
-  if (json) io.stdout.write(`${JSON.stringify({ ok: false, reason, detail: withoutTokens(detail) })}\n`);
+  if (json) io.stdout.write(`${plainJson({ ok: false, reason, detail: withoutTokens(detail) })}\n`);
   if (say) complain(io, detail);
   return exit;
 }
@@ -143,10 +161,6 @@ function shown(value: unknown): string {
   if (value === null) return '(absent)';
   if (Array.isArray(value)) return value.map(String).join(', ');
   return typeof value === 'string' ? value : JSON.stringify(value);
-}
-
-function oneLine(text: string): string {
-  return printable(text.replace(/\s*\n\s*/g, ' ').trim());
 }
 
 /** A token that somebody typed where it does not belong is not printed again. */

@@ -80,9 +80,13 @@ interface Found {
   readonly expected: ExpectedRelease;
 }
 
-/** The receipt in the file, and what the answer around it says, which must have every member that it is compared by. Throws MalformedError. */
+/**
+ * The receipt in the file, and what the answer around it says, which must have every member that it is compared by. One
+ * spelling alone: no member twice, numbers as plain integers. Throws MalformedError.
+ */
 function receiptIn(file: Buffer): Found {
   const value = parseJson(file);
+  assertPlainIntegers(file.toString('utf8'));
   if (!isObject(value) || !Object.hasOwn(value, 'receipt')) return { receipt: value, expected: {} };
   const { receipt, key } = value;
   if (!isObject(key)) throw new MalformedError('the answer names no key');
@@ -95,6 +99,17 @@ function receiptIn(file: Buffer): Found {
       version: textIn(key, 'version'),
     },
   };
+}
+
+/** `323.0`, `3.23e2` and `-0` read like the index that is meant, and no broker writes them. `text` is valid JSON. */
+function assertPlainIntegers(text: string): void {
+  const outside = text
+    .replaceAll(/\\./g, '')
+    .split('"')
+    .filter((_, at) => at % 2 === 0);
+  for (const [number] of outside.join(' ').matchAll(/-?\d[\d.eE+-]*/g)) {
+    if (!/^(?:0|-?[1-9]\d*)$/.test(number)) throw new MalformedError('a number is not written as a plain integer');
+  }
 }
 
 function textIn(members: Readonly<Record<string, unknown>>, name: string): string {

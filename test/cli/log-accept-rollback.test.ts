@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { initialise } from '../../src/cli/compose/init.js';
-import { openBroker, type OpenBroker } from '../../src/cli/compose/open-broker.js';
+import { openBroker } from '../../src/cli/compose/open-broker.js';
 import { logPublicKey } from '../../src/translog/log-key.js';
 import { formatVerifierKey, TYPE_COSIGNATURE } from '../../src/translog/note.js';
+import { withBroker } from '../helpers/with-broker.js';
 import { NO_PARTS, nobody, onlyJson, portcullis } from './harness.js';
 
 /** Of a witness that is not there. */
@@ -23,7 +24,7 @@ beforeAll(async () => {
   await initialise({ dataDir: old, profile: 'production' });
   const newer = join(root, 'newer');
   cpSync(old, newer, { recursive: true });
-  lostCheckpoint = await withBroker(newer, async ({ context, seal }) => {
+  lostCheckpoint = await withBroker(openBroker, newer, async ({ context, seal }) => {
     await context.store.appendRecord('denial.summary', { counts: { 'request.malformed': 1 } });
     return seal.seal((await context.store.logHead()).checkpoint);
   });
@@ -36,27 +37,9 @@ beforeEach(() => {
 
 afterAll(() => rmSync(root, { recursive: true }));
 
-async function withBroker<T>(dataDir: string, work: (open: OpenBroker) => Promise<T>): Promise<T> {
-  const ignore = () => undefined;
-  const open = await openBroker({
-    dataDir,
-    profile: undefined,
-    challengeTtlMs: 120_000,
-    explain: 'full',
-    logNames: 'plain',
-    archiveEvidence: false,
-    observer: { challenged: ignore, released: ignore, denied: ignore, committed: ignore },
-  });
-  try {
-    return await work(open);
-  } finally {
-    await open.close();
-  }
-}
-
 const accept = (...args: readonly string[]) => portcullis(['log', 'accept-rollback', ...args], { cwd: dir });
 const lose = (file = join(dir, 'log.checkpoint')) => writeFileSync(file, lostCheckpoint, { mode: 0o600 });
-const logKey = () => withBroker(dir, async ({ context }) => context.logKey);
+const logKey = () => withBroker(openBroker, dir, async ({ context }) => context.logKey);
 
 describe('log accept-rollback', () => {
   test('shows what was lost and changes nothing without --yes', async () => {
@@ -112,7 +95,7 @@ describe('log accept-rollback', () => {
       accepted: true,
       log_key: key,
       log_origin: key.split('+')[0],
-      checkpoint: await withBroker(dir, async ({ context }) => (await context.store.logHead()).checkpoint),
+      checkpoint: await withBroker(openBroker, dir, async ({ context }) => (await context.store.logHead()).checkpoint),
       epoch: 2,
       frozen_keys: 0,
     });
@@ -182,7 +165,10 @@ describe('doctor', () => {
     const found = await doctor();
     expect([found.code, found.of('checkpoint file')]).toMatchObject([1, { status: 'fail' }]);
     const file = join(root, 'another.checkpoint');
-    writeFileSync(file, await withBroker(dir, async ({ context }) => (await context.store.logHead()).checkpoint));
+    writeFileSync(
+      file,
+      await withBroker(openBroker, dir, async ({ context }) => (await context.store.logHead()).checkpoint),
+    );
     expect((await doctor({ PORTCULLIS_LOG_CHECKPOINT_FILE: file })).of('checkpoint file')).toMatchObject({
       status: 'ok',
     });

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { plainJson, singleLine } from '../../src/cli/log/plain-json.js';
+import { oneLine, plainJson } from '../../src/cli/output.js';
 import { toBase64url } from '../../src/bytes/base64url.js';
 import { CheckpointSigner } from '../../src/translog/checkpoint.js';
 import { Cosigner } from '../../src/translog/cosignature.js';
@@ -293,6 +293,6 @@ describe('a hostile log', () => {
   ])('has %j escaped as %s', (character, escaped) => {
     expect(plainJson({ [character]: character })).toBe(`{"${escaped}":"${escaped}"}`);
     expect(JSON.parse(plainJson([character]))).toEqual([character]);
-    expect(singleLine(`a\n${character}b`)).toBe('a \ufffdb');
+    expect(oneLine(`a\n${character}b`)).toBe('a \ufffdb');
   });
 });

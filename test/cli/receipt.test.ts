@@ -116,6 +116,12 @@ describe('receipt verify', () => {
     expect(await outcome(line)).toBe('accepted');
   });
 
+  test('takes whole numbers beside the receipt, and texts that look like numbers', async () => {
+    const more = { took: 12, offset: -3, none: 0, note: '\\"1.0 "', list: [7, '-0', 'a"b 2.5'] };
+    save('more.json', JSON.stringify({ ...more, ...answer }));
+    expect(await outcome('more.json --log-key log.vkey')).toBe('accepted');
+  });
+
   test('takes what init printed for a log key', async () => {
     save('init.json', JSON.stringify({ broker: BROKER, admin_token: 'pc_1_2', log_key: log.key.vkey }));
     expect(await outcome('receipt.json --log-key init.json')).toBe('accepted');
@@ -173,6 +179,26 @@ describe('what is refused, with exit code 1 and its reason', () => {
     ['an answer without a receipt', 'receipt.malformed', () => changed({ release_id: 'r', key: {}, jwe: JWE })],
     ['an answer whose receipt is none', 'receipt.malformed', () => changed({ ...answer, receipt: 1 })],
     ['a file that is not there twice', 'receipt.malformed', () => save('twice', '{"index":1,"index":1}')],
+    ...['1.0', '1e0', '10e-1', '0.1E1', '-0', '01', '+1', '1.', '"1"'].map(
+      (spelling): [string, string, () => string] => [
+        `an index that is spelled ${spelling}`,
+        'receipt.malformed',
+        () => save('spelled.json', JSON.stringify(receipt).replace('"index":1', `"index":${spelling}`)),
+      ],
+    ),
+    ...['1.0', '1E3', '-0', '0.5'].map((spelling): [string, string, () => string] => [
+      `an answer with the number ${spelling} beside the receipt`,
+      'receipt.malformed',
+      () => save('spelled.json', JSON.stringify(answer).replace('{', `{"took":${spelling},`)),
+    ]),
+    ...['entry', 'index', 'proof', 'checkpoint', '\\u0069ndex'].map((member): [string, string, () => string] => [
+      `a receipt that holds ${member} twice, with one value`,
+      'receipt.malformed',
+      () => {
+        const value = JSON.stringify(receipt[JSON.parse(`"${member}"`) as 'index']);
+        return save('double.json', JSON.stringify(receipt).replace('{', `{"${member}":${value},`));
+      },
+    ]),
     ['an empty file', 'receipt.malformed', () => save('empty', '')],
     ['a file that is not JSON', 'receipt.malformed', () => save('text', 'receipt')],
     ['a file that is not UTF-8', 'receipt.malformed', () => save('bytes', Buffer.of(0xff, 0xfe))],

@@ -13,6 +13,7 @@ import { LOG_KEY_TEXT, QUORUM_TEXT, WITNESS_TEXT, witnessOption } from '../verif
 
 const MAX_QUORUM = 64;
 const MAX_LINES = 10_000;
+const MAX_REREAD = 100_000;
 const MAX_INTERVAL_SECONDS = 3600;
 const DEFAULT_LIMIT = '50';
 const NAMES_TEXT = 'JSON that maps names to their salts, as receipts have them, for entries whose names are salted';
@@ -43,7 +44,9 @@ function addVerify(log: Command, act: Act): void {
       'Fetches every entry, recomputes the tree and compares it with the signed checkpoint and with every hash tile; checks ' +
       'that the log only grew since the last time; and reads the entries in order: no release under a policy that was not ' +
       'registered and valid then, to an AK that was not trusted then, of a key that was frozen then. How far it came is kept ' +
-      'in a state file, and the next run goes on from there. Rollbacks that were accepted are shown, and held against the state ' +
+      'in a state file, and the next run goes on from there; of what earlier runs verified it reads some again, chosen at random: ' +
+      'of b bundles of 256 entries n, so that one that was changed since is found with probability n/b (after r runs ' +
+      '1-(1-n/b)^r). Rollbacks that were accepted are shown, and held against the state ' +
       'file of the former log where there is one. Exit code 0 when all is in order, 1 with findings.',
     examples: [
       'portcullis log verify --url https://broker.example:8440 --log-key log.vkey',
@@ -58,7 +61,12 @@ function addVerify(log: Command, act: Act): void {
       '--state <file>',
       'where to remember how far the log was verified (default: a file for each log below ~/.local/state/portcullis)',
     )
-    .option('--from-start', 'recompute everything, also what earlier runs did');
+    .option('--from-start', 'recompute everything, also what earlier runs did')
+    .option(
+      '--reread <bundles>',
+      'how many bundles (256 entries) that earlier runs verified to read again (default: 128)',
+      integer(0, MAX_REREAD),
+    );
   addWitnessOptions(command).action(
     act(async (context, options: VerifyOptions) => (await import('../log/verify.js')).verify(context, options)),
   );

@@ -10,7 +10,6 @@ import { UnreachableError, UsageError, type Outcome } from '../outcome.js';
 import { pathOf, whyUnreadable } from '../read-input.js';
 import { readLogKey, readWitnesses } from '../verifier-key.js';
 import { faultOutcome } from './findings-text.js';
-import { printedPlain } from './plain-json.js';
 
 /** What a broker serves its log below. */
 const LOG_PREFIX = '/log';
@@ -30,7 +29,7 @@ export interface Trust {
 
 /**
  * Runs `work` on the log in a directory, or else on that of the broker of --url, and says what its failures mean. Throws
- * UnreachableError, UsageError. JSON is printed here.
+ * UnreachableError, UsageError.
  */
 export async function withLog(
   context: CliContext,
@@ -39,9 +38,9 @@ export async function withLog(
 ): Promise<Outcome> {
   const source = directory === undefined ? await remoteLog(context) : await localLog(context, directory);
   try {
-    return printedPlain(context, await work(source));
+    return await work(source);
   } catch (error) {
-    return printedPlain(context, await outcomeOf(error, source, directory !== undefined));
+    return await outcomeOf(error, source, directory !== undefined);
   } finally {
     await source.close();
   }

@@ -2,6 +2,7 @@ import { verifyLog } from '../../audit/verify-log.js';
 import type { EntryView } from '../../release/views.js';
 import type { Members } from '../../translog/entry.js';
 import { type EntryFilter, matchesEntry } from '../../translog/entry-filter.js';
+import { ENTRY_SCHEMAS, isEntryType } from '../../translog/entry-types.js';
 import type { CliContext } from '../context.js';
 import type { RangeOptions } from '../list-range.js';
 import { answer, type Outcome, shown, UsageError } from '../outcome.js';
@@ -66,6 +67,7 @@ interface Found {
 function queryDirectory(context: CliContext, directory: string, options: QueryOptions): Promise<Outcome> {
   const { limit = DEFAULT_LIMIT, cursor } = options;
   const end = cursor === undefined ? Infinity : Number(cursor);
+  assertKnownType(options.type);
   if (Number.isNaN(end)) throw new UsageError('--cursor is not one that a query has given');
   return withLog(context, directory, async (source) => {
     const names = await readNames(context, options.names);
@@ -93,6 +95,13 @@ function queryDirectory(context: CliContext, directory: string, options: QueryOp
     }
     return newest.answer(trusted.value.notes);
   });
+}
+
+/** An entry of another type would be a finding, so that one is mistyped. A broker may be newer, and know more types. */
+function assertKnownType(type: string | undefined): void {
+  if (type === undefined || isEntryType(type)) return;
+  const known = Object.keys(ENTRY_SCHEMAS).join(', ');
+  throw new UsageError(`--type ${type} is not a type of entry; there are: ${known}`);
 }
 
 /** Members that list deployments. */

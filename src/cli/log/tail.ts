@@ -4,9 +4,9 @@ import { openLog, signedEntries, type SignedEntry, type SignedLog } from '../../
 import type { CheckpointTrust } from '../../audit/trusted-checkpoint.js';
 import type { CliContext } from '../context.js';
 import { answer, type Outcome } from '../outcome.js';
+import { oneLine, plainJson } from '../output.js';
 import { ENTRY_HEAD, entryRow } from './entry-row.js';
 import { type KnownNames, readNames } from './names-file.js';
-import { plainJson, singleLine } from './plain-json.js';
 import { trustOf, type TrustOptions, withLog } from './open-log.js';
 
 const DEFAULT_LINES = 10;
@@ -31,7 +31,7 @@ export function tail(context: CliContext, options: TailOptions): Promise<Outcome
     const { size } = log.value.checkpoint.head;
     const first = Math.max(size - (options.lines ?? DEFAULT_LINES), 0);
     if (options.follow === true) {
-      for (const note of notes) context.io.stderr.write(`${singleLine(note)}\n`);
+      for (const note of notes) context.io.stderr.write(`${oneLine(note)}\n`);
       return follow(context, source, { trust, names, log: log.value, first, interval: options.interval });
     }
     const entries: SignedEntry[] = [];
@@ -66,7 +66,7 @@ async function follow(context: CliContext, source: LogSource, following: Followi
       log = now.value;
     } catch (error) {
       if (!(error instanceof LogSourceError) || error.failure !== 'unreachable') throw error;
-      context.io.stderr.write(`${singleLine(`${source.where}: ${error.message}; still following`)}\n`);
+      context.io.stderr.write(`${oneLine(`${source.where}: ${error.message}; still following`)}\n`);
       await delay(interval * 1000);
     }
   }
@@ -74,7 +74,7 @@ async function follow(context: CliContext, source: LogSource, following: Followi
 
 function print({ io, json }: CliContext, entry: SignedEntry, names: KnownNames): void {
   // One line an entry: what follows cannot be one JSON document, since it has no end.
-  const line = json ? plainJson(itemOf(entry, names)) : singleLine(rowOf(entry, names).join('  '));
+  const line = json ? plainJson(itemOf(entry, names)) : oneLine(rowOf(entry, names).join('  '));
   io.stdout.write(`${line}\n`);
 }
 
