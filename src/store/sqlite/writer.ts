@@ -21,7 +21,7 @@ export interface SharedBatch {
   committed(): void;
 }
 
-/** One request of a shared transaction: applied in its own savepoint; what it returns makes its answer after COMMIT. */
+/** One request of a shared transaction; what it returns makes its answer after COMMIT. */
 interface Request<B> {
   readonly apply: (batch: B) => () => unknown;
   readonly resolve: (result: unknown) => void;
@@ -67,8 +67,9 @@ export class Writer<B extends SharedBatch> {
   }
 
   /**
-   * Runs `apply` in a savepoint of a transaction that it shares with what else arrives in the same turn of the event loop.
-   * What it returns is called once the transaction is sealed and durable, and gives the answer.
+   * Runs `apply` in a transaction that it shares with what else arrives in the same turn of the event loop. What it returns
+   * is called once the transaction is sealed and durable, and gives the answer. What it throws undoes what it did, and
+   * nothing that others did; it may be run again then, on the state as it was before.
    */
   share<T>(apply: (batch: B) => () => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -105,18 +106,22 @@ export class Writer<B extends SharedBatch> {
   async #flush(): Promise<void> {
     let taken: Request<B>[] | undefined;
     let batch: B | undefined;
-    try {
-      const answers = await this.transaction(
+    const attempt = (apply: (request: Request<B>, batch: B) => () => void): Promise<(() => void)[]> =>
+      this.transaction(
         (tables) => {
-          const prepared = this.#prepareBatch(tables);
-          batch = prepared;
-          taken = this.#pending.splice(0, MAX_BATCH);
-          const answers = taken.map((request) => this.#inSavepoint(request, prepared));
+          const prepared = (batch = this.#prepareBatch(tables));
+          const answers = (taken ??= this.#pending.splice(0, MAX_BATCH)).map((request) => apply(request, prepared));
           prepared.seal();
           return answers;
         },
         () => taken?.length ?? 0,
       );
+    try {
+      // Savepoints cost a release more than its entry does, and hardly any request fails: only where one did.
+      const answers = await attempt(applied).catch((error: unknown) => {
+        if (!(error instanceof RequestError)) throw error;
+        return attempt((request, prepared) => this.#inSavepoint(request, prepared));
+      });
       batch?.committed();
       for (const answer of answers) answer();
     } catch (error) {
@@ -124,7 +129,7 @@ export class Writer<B extends SharedBatch> {
     }
   }
 
-  /** Applies one request. Returns what answers it, once the transaction is durable. */
+  /** Applies one request, which fails by itself. Returns what answers it, once the transaction is durable. */
   #inSavepoint(request: Request<B>, batch: B): () => void {
     const { savepoint, release, rollbackTo } = this.#openSession();
     savepoint.run();
@@ -200,6 +205,22 @@ export class Writer<B extends SharedBatch> {
   #drop(): void {
     this.#session?.connection.close();
     this.#session = undefined;
+  }
+}
+
+/** A request threw: not the store, so the others can still be kept. */
+class RequestError extends Error {
+  override readonly name = 'RequestError';
+}
+
+/** Applies one request, or throws RequestError for what it throws of its own. Returns what answers it. */
+function applied<B>(request: Request<B>, batch: B): () => void {
+  try {
+    const answer = request.apply(batch);
+    return () => settle(request, answer);
+  } catch (error) {
+    if (asStoreError(error) !== error) throw error;
+    throw new RequestError('a request of the transaction failed', { cause: error });
   }
 }
 
