@@ -5,7 +5,6 @@ import { accept, reject, type Rejection, type Result } from '../reason/reason.js
 import type { PageRequest, Principal, TrustAttester } from './broker.js';
 import type { BrokerContext } from './context.js';
 import { noSuchDeployment } from './deployments.js';
-import { allPages } from './key-lifecycle.js';
 import { listOf, pageOf } from './paging.js';
 import { presentAttester } from './present.js';
 import type { AttesterRecord } from './records.js';
@@ -160,15 +159,8 @@ async function findConflict(
     : reject('resource.exists', `another attester is named ${record.name}; choose another --name`);
 }
 
-async function findAttester(view: StoreView, id: string): Promise<AttesterRecord | undefined> {
-  const found = await view.attesters.get(id.toLowerCase());
-  if (found !== undefined || !AK_NAME.test(id)) return found;
-  const akName = id.toLowerCase();
-  const all = await allPages(
-    (after) => view.attesters.list({ limit: 500, ...after }),
-    (record) => record.spkiSha256,
-  );
-  return all.find((record) => record.akName === akName);
+function findAttester(view: StoreView, id: string): Promise<AttesterRecord | undefined> {
+  return view.attesters.get(id.toLowerCase());
 }
 
 async function presentFrom(view: StoreView, record: AttesterRecord): Promise<AttesterView> {

@@ -9,7 +9,6 @@ import type { KeyView } from './views.js';
 /** How long a deleted key can be recovered, unless the caller says otherwise. */
 const DEFAULT_RECOVERY_DAYS = 7;
 const DAY_MS = 86_400_000;
-const PURGE_PAGE = 100;
 
 /** Enables or disables a key, or one version of it. resource.state for what is deleted. */
 export async function setKeyEnabled(
@@ -51,20 +50,7 @@ export async function recoverKey(
  */
 export async function purgeDeleted(context: BrokerContext, nowMs: number): Promise<number> {
   const due = (record: { readonly purgeAtMs?: number }) => record.purgeAtMs !== undefined && record.purgeAtMs <= nowMs;
-  const keys = await context.store.read((view) =>
-    allPages(
-      (after) => view.keys.list({ limit: PURGE_PAGE, ...after }),
-      (key) => key.name,
-    ),
-  );
-  const versions = await context.store.read((view) =>
-    allPages(
-      (after) => view.keyVersions.list({ limit: PURGE_PAGE, ...after }),
-      (each) => `${each.key}/${each.version}`,
-    ),
-  );
-  const dueKeys = keys.filter(due);
-  const dueVersions = versions.filter((version) => due(version) && version.ciphertext.length > 0);
+  const { keys: dueKeys, versions: dueVersions } = await context.store.read((view) => view.purgeable(nowMs));
   if (dueKeys.length + dueVersions.length === 0) return 0;
   await context.store.change(async (change) => {
     for (const key of dueKeys) {
@@ -125,18 +111,4 @@ function withState<R extends { readonly state: KeyState; readonly purgeAtMs?: nu
   if (purgeAtMs === undefined) delete changed.purgeAtMs;
   else changed.purgeAtMs = purgeAtMs;
   return changed as R;
-}
-
-/** Reads a list page by page to its end. */
-export async function allPages<R>(
-  page: (after: { readonly after?: string }) => Promise<readonly R[]>,
-  idOf: (record: R) => string,
-): Promise<readonly R[]> {
-  const all: R[] = [];
-  for (;;) {
-    const last = all.at(-1);
-    const records = await page(last === undefined ? {} : { after: idOf(last) });
-    if (records.length === 0) return all;
-    all.push(...records);
-  }
 }

@@ -37,3 +37,17 @@ export async function listOf<R, V>(
   if (records.length <= shown || last === undefined) return { items };
   return { items, next_cursor: toBase64url(Buffer.from(idOf(last), 'utf8')) };
 }
+
+/** Reads a list page by page to its end. */
+export async function allPages<R>(
+  page: (after: { readonly after?: string }) => Promise<readonly R[]>,
+  idOf: (record: R) => string,
+): Promise<readonly R[]> {
+  const all: R[] = [];
+  for (;;) {
+    const last = all.at(-1);
+    const records = await page(last === undefined ? {} : { after: idOf(last) });
+    if (records.length === 0) return all;
+    all.push(...records);
+  }
+}

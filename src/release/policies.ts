@@ -6,9 +6,8 @@ import { accept, reject, type Rejection, type Result } from '../reason/reason.js
 import type { PageRequest, Principal, RegisterPolicy } from './broker.js';
 import type { BrokerContext } from './context.js';
 import { noSuchDeployment } from './deployments.js';
-import { allPages } from './key-lifecycle.js';
 import { mergePolicy, registrationEntry } from './policy-record.js';
-import { listOf, pageOf } from './paging.js';
+import { allPages, listOf, pageOf } from './paging.js';
 import { presentLink } from './present.js';
 import type { PolicyLink, PolicyRecord } from './records.js';
 import { rfc3339 } from './time.js';

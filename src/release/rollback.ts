@@ -10,7 +10,7 @@ import { leafHash } from '../translog/merkle.js';
 import { verifyInclusion } from '../translog/proof.js';
 import { secretIdentity } from './initialise.js';
 import { assertKekHeld } from './kek-rotation.js';
-import { allPages } from './key-lifecycle.js';
+import { allPages } from './paging.js';
 import { freezeId } from './keys.js';
 import { containsHead, proveInclusion } from './log-proofs.js';
 import type { BrokerRecord } from './records.js';

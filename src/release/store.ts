@@ -83,6 +83,11 @@ export interface EntryQuery {
   readonly before?: number;
 }
 
+export interface Purgeable {
+  readonly keys: readonly KeyRecord[];
+  readonly versions: readonly KeyVersionRecord[];
+}
+
 /** One consistent view of everything that decides a release. */
 export interface StoreView {
   state(): Promise<BrokerState>;
@@ -91,8 +96,10 @@ export interface StoreView {
   readonly policyLinks: ChildRecords<PolicyLink>;
   readonly keys: Records<KeyRecord>;
   readonly keyVersions: ChildRecords<KeyVersionRecord>;
-  /** By SPKI hash, or by name without regard to case. */
+  /** By SPKI hash, by name without regard to case, or by AK Name. */
   readonly attesters: Records<AttesterRecord>;
+  /** What was deleted and is to be destroyed at or before this time: keys; and versions that have material still. */
+  purgeable(throughMs: number): Promise<Purgeable>;
   readonly tokens: Records<TokenRecord>;
   /** SPKI hashes of revoked AKs. */
   readonly revocations: GuardedSet;
@@ -237,7 +244,7 @@ export interface Store {
   change<T>(work: (change: StoreChange) => Promise<T>): Promise<T>;
   /** The facts of one release, authenticated. */
   releaseFacts(query: ReleaseQuery): Promise<ReleaseFacts>;
-  /** Consumes the nonce and appends the entry in one durable transaction, shared with other releases under way; each in its own savepoint. */
+  /** Consumes the nonce and appends the entry in one durable transaction, shared with other releases under way; one that fails undoes nothing of theirs. */
   commitRelease(commit: ReleaseCommit): Promise<CommitOutcome>;
   /** Appends an entry that changes no state (denials and their summaries), durable, without raising the generation. */
   appendRecord(type: string, body: EntryBody, detail?: string): Promise<void>;

@@ -53,11 +53,11 @@ export class LogMemory {
   }
 
   /**
-   * Holds all of it against the log that is in the database now, whose tree is computed from its entries alone. Returns
+   * Holds all of it against the log that is in the database now (the file of one, or what was read of it), whose tree is computed from its entries alone. Returns
    * the hashes of the nonces that it says were spent.
    */
-  compare(database: string): ReadonlySet<string> {
-    const log = readLog(database);
+  compare(database: string | StoredLog): ReadonlySet<string> {
+    const log = typeof database === 'string' ? readLog(database) : database;
     const tree = new ReferenceTree((index) => Buffer.from(log.entries[index]!));
     const size = log.entries.length;
     const root = tree.mth(0, size);
@@ -93,7 +93,8 @@ function releasedNonce(text: string): string | undefined {
   return type === 'release' ? nonce : undefined;
 }
 
-interface StoredLog {
+/** A log as one transaction has read it. */
+export interface StoredLog {
   readonly entries: readonly string[];
   readonly checkpoint: string;
   /** Of level 8. */

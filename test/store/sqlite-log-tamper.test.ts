@@ -7,7 +7,8 @@ import type { LogSource } from '../../src/audit/source.js';
 import { StateFile } from '../../src/audit/state-file.js';
 import { verifyLog } from '../../src/audit/verify-log.js';
 import { openBroker, type OpenBroker } from '../../src/cli/compose/open-broker.js';
-import { type Store, StoreIntegrityError } from '../../src/release/store.js';
+import { recomputeLog } from '../../src/release/recompute-log.js';
+import { RolledBackError, type Store, StoreIntegrityError } from '../../src/release/store.js';
 import { leafHash, nodeHash } from '../../src/translog/merkle.js';
 import { parseVerifierKey, type VerifierKey } from '../../src/translog/note.js';
 import { encodeBundle, TILE_WIDTH } from '../../src/translog/tile.js';
@@ -286,7 +287,7 @@ describe('rows of the log that are', () => {
     'removed: the newest entry': ['start', (db) => db.exec(`DELETE FROM log_entries WHERE log_index = ${newest}`)],
     'removed: all entries': ['start', (db) => db.exec('DELETE FROM log_entries')],
     'removed: a node': ['use', (db) => db.exec('DELETE FROM log_nodes WHERE node_index = 0')],
-    'removed: all nodes': ['use', (db) => db.exec('DELETE FROM log_nodes')],
+    'removed: all nodes': ['start', (db) => db.exec('DELETE FROM log_nodes')],
     'removed: the head': ['start', (db) => db.exec('DELETE FROM log_head')],
     'removed: the whole log': [
       'start',
@@ -378,19 +379,93 @@ describe('rows of the log that are', () => {
     await opened.close();
   });
 
-  test('inserted where a node will be stop the log when it gets there, with nothing signed or answered', async () => {
+  test.each([
+    ['where a node will be', 'level, node_index + 2'],
+    ['on a level that the log has not reached', '2 * level, node_index'],
+    ['on a level that no node is stored of', 'level - 4, node_index'],
+    ['far behind the last one', 'level, 1000000 + node_index'],
+  ])('inserted among the nodes %s are noticed by the process that runs, and at the start', async (_, place) => {
     const { dataDir, database } = await copy();
-    tamper(database, (db) =>
-      db.exec('INSERT INTO log_nodes SELECT level, node_index + 2, hash FROM log_nodes WHERE node_index = 0'),
-    );
     const opened = await open(dataDir);
     const { store } = opened.context;
-    const append = () => store.appendRecord('denial.summary', { counts: { 'quote.magic': 1 } });
-    const { size } = await store.logHead();
-    for (let at = size; at < 767; at++) await append();
     const before = await store.logHead();
-    await expect(append()).rejects.toThrow(StoreIntegrityError);
-    expect(await store.logHead()).toEqual(before);
+    tamper(database, (db) =>
+      db.exec(`INSERT INTO log_nodes SELECT ${place}, hash FROM log_nodes WHERE level = 8 AND node_index = 0`),
+    );
+    await expect(store.logHead()).rejects.toThrow(/^log_nodes \d+\/\d+: /);
+    await expect(store.appendRecord('denial.summary', { counts: { 'quote.magic': 1 } })).rejects.toThrow(
+      StoreIntegrityError,
+    );
+    await opened.close();
+    await expect(open(dataDir)).rejects.toThrow(StoreIntegrityError);
+    tamper(database, (db) =>
+      db.exec(
+        'DELETE FROM log_nodes WHERE level <> 8 OR node_index >= (SELECT max(log_index) + 1 FROM log_entries) / 256',
+      ),
+    );
+    const again = await open(dataDir);
+    expect((await again.context.store.logHead()).size).toBe(before.size);
+    await again.close();
+  });
+});
+
+describe('a log whose rows were changed is not called rolled back', () => {
+  /** Each leaves size, number of rows and head as they are. */
+  const damages: Readonly<Record<string, readonly [RegExp, string]>> = {
+    'a leaf hash in the last partial tile': [
+      /^log_entries \d+: the leaf hash/,
+      `UPDATE log_entries SET leaf_hash = zeroblob(32) WHERE log_index = ${newest} - 1`,
+    ],
+    'an entry in the last partial tile': [
+      /^log_entries \d+: the leaf hash/,
+      `UPDATE log_entries SET entry = entry || ' ', leaf_hash = leaf_hash WHERE log_index = ${newest} - 1`,
+    ],
+    'a leaf hash in a full tile': [
+      /^log_entries 300: the leaf hash/,
+      `UPDATE log_entries SET leaf_hash = zeroblob(32) WHERE log_index = 300`,
+    ],
+    'a node': [/^log_nodes 8\/1: the hash/, 'UPDATE log_nodes SET hash = zeroblob(32) WHERE node_index = 1'],
+    'an entry together with its leaf hash': [
+      /^log_nodes 8\/0: the hash/,
+      `UPDATE log_entries SET (entry, leaf_hash) = (SELECT entry, leaf_hash FROM log_entries WHERE log_index = 5) WHERE log_index = 4`,
+    ],
+    'the newest entry together with its leaf hash': [
+      /entries are not those that were appended/,
+      `UPDATE log_entries SET (entry, leaf_hash) = (SELECT entry, leaf_hash FROM log_entries WHERE log_index = 5) WHERE log_index = ${newest}`,
+    ],
+    'an entry that is missing': [/^log 300: the row was deleted/, 'DELETE FROM log_entries WHERE log_index = 300'],
+  };
+
+  test.each(Object.entries(damages))('%s', async (_, [what, sql]) => {
+    const { dataDir, database } = await copy();
+    tamper(database, (db) => db.exec(sql));
+    const opened = await open(dataDir);
+    const { store } = opened.context;
+    await expect(recomputeLog(store, await store.logHead())).rejects.toThrow(what);
+    // A head that the log lacks, so that it has to find out why.
+    const seen = { size: 300, root: Buffer.alloc(32, 1), where: 'log.checkpoint' };
+    const failure: unknown = await store.expectLog(seen).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(StoreIntegrityError);
+    const refused: unknown = await store
+      .appendRecord('denial.summary', { counts: {} })
+      .catch((error: unknown) => error);
+    for (const error of [failure, refused]) {
+      expect(error).not.toBeInstanceOf(RolledBackError);
+      expect((error as Error).message).toMatch(/rows of the log were changed, which is no rollback/);
+    }
+    await opened.close();
+  });
+
+  test('while one that is whole, and lacks what was seen, is', async () => {
+    const { dataDir } = await copy();
+    const opened = await open(dataDir);
+    const { store } = opened.context;
+    const head = await store.logHead();
+    let recomputed = 0;
+    await recomputeLog(store, head, (entries) => (recomputed = entries));
+    expect(recomputed).toBe(head.size);
+    expect(await store.expectLog({ size: 300, root: Buffer.alloc(32, 1), where: 'log.checkpoint' })).toBe(false);
+    await expect(store.appendRecord('denial.summary', { counts: {} })).rejects.toThrow(RolledBackError);
     await opened.close();
   });
 });

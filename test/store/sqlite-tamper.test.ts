@@ -28,6 +28,8 @@ const UNAUTHENTICATED: Readonly<Record<string, string>> = {
   spent_nonces:
     'an inserted nonce can only deny; a deleted one serves the same key to the same recipient key while it is fresh, and what was purged is below the floor of the state row',
   probe: 'decides nothing',
+  removals:
+    'a hint: what a process makes of it is held against the state row, and where that does not fit, all rows are read',
 };
 
 const MAC_KEY = Buffer.alloc(32, 7);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { testLogIdentity } from '../helpers/log-identity.js';
 import { openSqliteStore } from '../../src/store/sqlite/open.js';
+import { contentsContract } from './contents-contract.js';
 import { storeContract, type TestDatabase } from './contract.js';
 import { logContract } from './log-contract.js';
 import { restartContract } from './restart-contract.js';
@@ -25,5 +26,6 @@ async function makeDatabase(): Promise<TestDatabase> {
 }
 
 storeContract('SQLite', makeDatabase);
+contentsContract('SQLite', makeDatabase);
 logContract('SQLite', makeDatabase);
 restartContract('SQLite', makeDatabase);

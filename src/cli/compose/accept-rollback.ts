@@ -1,7 +1,9 @@
 import type { Config } from '../../config/config.js';
 import { reject, type Result } from '../../reason/reason.js';
 import { readKeptCheckpoint } from '../../release/kept-checkpoint.js';
+import { recomputeLog } from '../../release/recompute-log.js';
 import { acceptRollback, type AcceptedRollback, examineLog, type Survived } from '../../release/rollback.js';
+import { type Store, StoreIntegrityError } from '../../release/store.js';
 import { CheckpointFile, CheckpointFileError } from '../../store/checkpoint-file/checkpoint-file.js';
 import { Witnesses } from '../../witness/witnesses.js';
 import { checkpointPath } from './data-dir.js';
@@ -28,13 +30,14 @@ export interface RollbackReport {
 
 /**
  * Looks at what the database has lost, and goes on without it where that is wanted. resource.state where nothing shows a
- * loss and no reason is given. Throws UsageError, and what opening the data directory throws.
+ * loss and no reason is given. A log whose rows do not agree was changed, not rolled back: StoreIntegrityError. Throws UsageError, and what opening the data directory throws.
  */
 export async function acceptLoss({ config, force, go }: AcceptRollbackOptions): Promise<Result<RollbackReport>> {
   const open = await openQuietly(config);
   const witnesses = new Witnesses(config.log.witnesses);
   try {
     const { store, keks, random } = open.context;
+    await assertWhole(store);
     const keptBy = await keptByOf(open);
     const file = new CheckpointFile(checkpointPath(config));
     const { heads, doubts } = await lookOutside(file, witnesses, keptBy);
@@ -56,6 +59,17 @@ export async function acceptLoss({ config, force, go }: AcceptRollbackOptions): 
   } finally {
     await witnesses.close();
     await open.close();
+  }
+}
+
+/** What is signed anew must be what was appended: the tree is recomputed from every entry, whatever is in the hashes. */
+async function assertWhole(store: Store): Promise<void> {
+  try {
+    await recomputeLog(store, await store.logHead());
+  } catch (error) {
+    if (!(error instanceof StoreIntegrityError)) throw error;
+    const message = `${error.message}: rows of the log were changed, which is no rollback and cannot be accepted; restore a backup`;
+    throw new StoreIntegrityError(message, { cause: error });
   }
 }
 

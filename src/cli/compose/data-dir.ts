@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.js';
 import { accept, reject, type Result } from '../../reason/reason.js';
+import { UsageError } from '../outcome.js';
 
 /** Where things lie in a data directory. Everything in it is 0600, the directory 0700. */
 export interface DataDir {
@@ -56,9 +57,15 @@ export function createDataDir(path: string): Result<DataDir> {
   return accept(dataDir(path));
 }
 
-/** Refuses a data directory that others than its owner can enter: what to do, or undefined. */
+/** Refuses a data directory that others than its owner can enter: what to do, or undefined. Throws UsageError where there is no such directory. */
 export function dataDirFault(path: string): string | undefined {
-  const mode = statSync(path).mode & 0o777;
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat?.isDirectory() !== true) {
+    throw new UsageError(
+      `there is no data directory ${path}; name the one of the broker, or make one with: portcullis init --data-dir ${path}`,
+    );
+  }
+  const mode = stat.mode & 0o777;
   if ((mode & 0o077) === 0) return undefined;
   return `${path} is open to others (mode ${mode.toString(8)}); run: chmod 700 ${path}`;
 }

@@ -10,8 +10,8 @@ export interface AlarmOptions {
 }
 
 /**
- * Holds the log against what was seen of it outside of the database. Where it lacks anything, the store refuses every
- * write and release from then on, and the process log says what was seen where. Returns whether all is well. What proves
+ * Holds the log against what was seen of it outside of the database. Where it lacks anything, or is damaged, the store refuses
+ * every write and release from then on, and the process log says what was seen where, or what is damaged. Returns whether all is well. What proves
  * nothing is said loudly and locks nobody out.
  */
 export async function holdAgainst(
@@ -26,8 +26,16 @@ export async function holdAgainst(
   const { size } = await store.logHead();
   let sound = true;
   for (const head of heads) {
-    if (await contains(store, head)) continue;
+    const found = await contains(store, head);
+    if (found === true) continue;
     sound = false;
+    if (found !== false) {
+      log.error(
+        { damage: found.message, ways_on: ['stop every broker on the database and restore a backup'] },
+        'rows of the log were changed in the database, so nothing is released or changed',
+      );
+      continue;
+    }
     log.error(
       {
         seen_in: head.where,
@@ -45,12 +53,12 @@ export async function holdAgainst(
   return sound;
 }
 
-async function contains(store: Store, head: SeenHead): Promise<boolean> {
+/** What is damaged is no rollback: the store refuses as well then, and says what it found. */
+async function contains(store: Store, head: SeenHead): Promise<boolean | StoreIntegrityError> {
   try {
     return await store.expectLog(head);
   } catch (error) {
-    // Rows of the tree are missing: the store refuses as well then.
-    if (error instanceof StoreIntegrityError) return false;
+    if (error instanceof StoreIntegrityError) return error;
     throw error;
   }
 }

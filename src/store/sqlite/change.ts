@@ -6,8 +6,9 @@ import {
   type WritableGuardedSet,
   type WritableRecords,
 } from '../../release/store.js';
-import type { LogAppender } from './log-appender.js';
-import type { Snapshot } from './state-watch.js';
+import type { PlacedLabel } from '../rows/guarded-table.js';
+import type { LogAppender } from '../rows/log-appender.js';
+import type { Snapshot } from '../rows/state-watch.js';
 import type { StoredTable } from './stored-table.js';
 import type { Tables } from './tables.js';
 import { type Operations, stateOf, viewOf } from './view.js';
@@ -41,20 +42,22 @@ export function changeOf(
     effects.wrote = true;
     return operations.run(operation);
   };
+  const writeRow = (operation: () => readonly PlacedLabel[]) =>
+    write(() => tables.removals.note(operation(), logIndex));
   const putter = <R>(table: StoredTable<R>) => ({
-    put: (record: R) => write(() => table.put(snapshot, record, logIndex)),
+    put: (record: R) => writeRow(() => table.put(snapshot, record, logIndex)),
   });
   const records = <R>(table: StoredTable<R>): Pick<WritableRecords<R>, 'put' | 'remove'> => ({
     ...putter(table),
-    remove: (id) => write(() => table.remove(snapshot, id)),
+    remove: (id) => writeRow(() => table.remove(snapshot, id)),
   });
   const children = <R>(table: StoredTable<R>): Pick<WritableChildRecords<R>, 'put' | 'remove'> => ({
     ...putter(table),
-    remove: (parent, id) => write(() => table.remove(snapshot, parent, id)),
+    remove: (parent, id) => writeRow(() => table.remove(snapshot, parent, id)),
   });
   const set = (table: StoredTable<string>): Pick<WritableGuardedSet, 'add' | 'delete'> => ({
-    add: (id) => write(() => table.put(snapshot, id, logIndex)),
-    delete: (id) => write(() => table.remove(snapshot, id)),
+    add: (id) => writeRow(() => table.put(snapshot, id, logIndex)),
+    delete: (id) => writeRow(() => table.remove(snapshot, id)),
   });
 
   return {
@@ -76,9 +79,9 @@ export function changeOf(
       }),
     broker: () => operations.run(() => tables.broker.get(snapshot, '1')),
     setBroker: (record: BrokerRecord) =>
-      write(() => {
-        tables.broker.put(snapshot, record, logIndex);
+      writeRow(() => {
         effects.brokerSet = true;
+        return tables.broker.put(snapshot, record, logIndex);
       }),
     logHead: () =>
       operations.run(() => {

@@ -1,8 +1,8 @@
 import type { KeyVersionRecord } from '../../release/records.js';
 import type { ReleaseFacts, ReleaseQuery } from '../../release/store.js';
-import type { Contents } from './contents.js';
-import type { Snapshot } from './state-watch.js';
-import { fold } from './stored-table.js';
+import type { Contents } from '../rows/contents.js';
+import { fold } from '../rows/label.js';
+import type { Snapshot } from '../rows/state-watch.js';
 import type { Tables } from './tables.js';
 import { stateOf, versionsOf } from './view.js';
 
@@ -23,17 +23,19 @@ export function factsOf(tables: Tables, snapshot: Snapshot, query: ReleaseQuery)
   };
 }
 
-function versionOf(tables: Tables, snapshot: Snapshot, key: string, version: string): KeyVersionRecord | undefined {
-  const id = version === 'latest' ? latestOf(tables, snapshot, key) : version;
-  return id === undefined ? undefined : tables.keyVersions.get(snapshot, key, id);
-}
+const MAX_LATEST = 16_384;
 
 /** The newest version by key name, as long as the tables hold the same: finding it reads, and authenticates, them all. */
 const latest = new WeakMap<Contents, Map<string, string | undefined>>();
 
-function latestOf(tables: Tables, snapshot: Snapshot, key: string): string | undefined {
-  let known = latest.get(snapshot.contents);
-  if (known === undefined) latest.set(snapshot.contents, (known = new Map<string, string | undefined>()));
-  if (!known.has(key)) known.set(key, versionsOf(tables, snapshot, key).at(-1)?.version);
-  return known.get(key);
+function versionOf(tables: Tables, snapshot: Snapshot, key: string, version: string): KeyVersionRecord | undefined {
+  if (version !== 'latest') return tables.keyVersions.get(snapshot, key, version);
+  const known = latest.get(snapshot.contents) ?? new Map<string, string | undefined>();
+  latest.set(snapshot.contents, known);
+  const id = known.get(key);
+  if (id !== undefined) return tables.keyVersions.get(snapshot, key, id);
+  const newest = versionsOf(tables, snapshot, key).at(-1);
+  if (known.size >= MAX_LATEST) known.clear();
+  known.set(key, newest?.version);
+  return newest;
 }

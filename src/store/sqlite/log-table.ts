@@ -1,18 +1,11 @@
 import type Database from 'better-sqlite3';
 import type { LogEntry } from '../../release/records.js';
 import { type EntryQuery, StoreIntegrityError } from '../../release/store.js';
-import { HASH_BYTES, leafHash } from '../../translog/merkle.js';
+import { HASH_BYTES } from '../../translog/merkle.js';
 import { TILE_HEIGHT } from '../../translog/tile.js';
+import { complete, type EntryRow, entryOf, type NewEntry } from '../rows/log-rows.js';
+import { type LogEnd, MAX_NODE_LEVELS } from '../rows/log-watch.js';
 import { isConstraint } from './errors.js';
-
-/** One row to be. */
-export interface NewEntry {
-  readonly index: number;
-  readonly text: string;
-  readonly leafHash: Buffer;
-  readonly detail: string | undefined;
-  readonly names: Readonly<Record<string, string>> | undefined;
-}
 
 /**
  * The log's entries and tree nodes on one connection. Rows carry no MAC, the tree authenticates them: an entry that is
@@ -27,6 +20,7 @@ export class LogTable {
   readonly #texts: Database.Statement;
   readonly #leaves: Database.Statement;
   readonly #nodes: Database.Statement;
+  readonly #lastNode: Database.Statement;
   readonly #queries = new Map<string, Database.Statement>();
 
   constructor(db: Database.Database) {
@@ -43,11 +37,22 @@ export class LogTable {
     this.#nodes = db
       .prepare(range('node_index, hash', 'log_nodes', 'node_index').replace('WHERE', 'WHERE level = ? AND'))
       .raw();
+    this.#lastNode = db
+      .prepare('SELECT level, node_index FROM log_nodes WHERE level < ? ORDER BY level DESC, node_index DESC LIMIT 1')
+      .raw();
   }
 
-  /** The index after the newest entry. */
-  end(): number {
-    return ((this.#count.get() as number | undefined) ?? -1) + 1;
+  /** Where the log ends: a look into an index for the entries, and one for each level of stored nodes. */
+  end(): LogEnd {
+    const nodes: { level: number; index: number }[] = [];
+    for (let below = Number.MAX_SAFE_INTEGER; nodes.length <= MAX_NODE_LEVELS;) {
+      const row = this.#lastNode.get(below) as [number, number] | undefined;
+      if (row === undefined) break;
+      const [level, index] = row;
+      nodes.push({ level, index });
+      below = level;
+    }
+    return { entries: ((this.#count.get() as number | undefined) ?? -1) + 1, nodes };
   }
 
   insert({ index, text, leafHash: leaf, detail, names }: NewEntry): void {
@@ -115,50 +120,4 @@ export class LogTable {
     }
     return statement;
   }
-}
-
-interface EntryRow {
-  readonly log_index: number;
-  readonly type: string;
-  readonly entry: string;
-  readonly leaf_hash: Buffer;
-  readonly detail: string | null;
-  readonly names: string | null;
-}
-
-function entryOf({ log_index: index, type, entry, leaf_hash: leaf, detail, names }: EntryRow): LogEntry {
-  if (!leafHash(Buffer.from(entry, 'utf8')).equals(leaf)) {
-    throw new StoreIntegrityError(`log_entries ${String(index)}: the entry is not the one that was appended`);
-  }
-  return {
-    index,
-    type,
-    entry,
-    ...(detail === null ? {} : { detail }),
-    ...(names === null ? {} : { names: namesIn(names, index) }),
-  };
-}
-
-function namesIn(text: string, index: number): Readonly<Record<string, string>> {
-  try {
-    const names: unknown = JSON.parse(text);
-    if (isTextMap(names)) return names;
-  } catch {
-    // Said below.
-  }
-  throw new StoreIntegrityError(`log_entries ${String(index)}: the names beside the entry were changed`);
-}
-
-function isTextMap(value: unknown): value is Readonly<Record<string, string>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  return Object.values(value).every((each) => typeof each === 'string');
-}
-
-/** The values of rows that must be `count` of them, their indexes going up by one from `start`. */
-function complete<T>(rows: readonly (readonly [number, T])[], start: number, count: number): readonly T[] {
-  return Array.from({ length: count }, (_, at) => {
-    const row = rows[at];
-    if (row?.[0] !== start + at) throw new StoreIntegrityError(`log ${String(start + at)}: the row was deleted`);
-    return row[1];
-  });
 }

@@ -1,13 +1,24 @@
+import type Database from 'better-sqlite3';
 import type { Connection } from './connection.js';
 import { asStoreError, sqliteCode } from './errors.js';
 import { prepareTables, type Tables } from './tables.js';
 
 /** Views open at the same time; the next one waits for its turn. */
 const MAX_OPEN = 8;
+/** Results that are remembered at one time. */
+const MAX_REMEMBERED = 1024;
 
 interface Reader {
   readonly connection: Connection;
   readonly tables: Tables;
+}
+
+/** The connection of `now`, and what was read on it since the database last changed. */
+interface DirectReader extends Reader {
+  /** Another number whenever another connection, of this process or of any, has committed something; comparable on this connection alone. */
+  readonly dataVersion: Database.Statement;
+  readAt: unknown;
+  readonly remembered: Map<string, unknown>;
 }
 
 /**
@@ -20,7 +31,7 @@ export class Readers {
   readonly #idle: Reader[] = [];
   readonly #waiting: (() => void)[] = [];
   #free = MAX_OPEN;
-  #direct: Reader | undefined;
+  #direct: DirectReader | undefined;
 
   constructor(connect: () => Connection) {
     this.#connect = connect;
@@ -50,7 +61,7 @@ export class Readers {
   /** Runs `work`, which awaits nothing, in a read transaction on a connection that is kept for that. */
   now<T>(work: (tables: Tables) => T): T {
     try {
-      const { connection, tables } = (this.#direct ??= this.#newReader());
+      const { connection, tables } = this.#directReader();
       connection.begin();
       try {
         return work(tables);
@@ -61,6 +72,19 @@ export class Readers {
       if (sqliteCode(error) !== undefined) this.#dropDirect();
       throw asStoreError(error);
     }
+  }
+
+  /**
+   * What `work` gives, or gave before under the same name: the very same object, unless anything at all was committed to
+   * the database since. Requests that arrive together, under load between two commits, share what they would all read.
+   */
+  remembered<T>(name: string, work: (tables: Tables) => T): T {
+    const reader = this.#currentReader();
+    if (reader.remembered.has(name)) return reader.remembered.get(name) as T;
+    const result = this.now(work);
+    if (reader.remembered.size >= MAX_REMEMBERED) reader.remembered.clear();
+    reader.remembered.set(name, result);
+    return result;
   }
 
   /** Waits for the views that are open, then lets the file go. */
@@ -90,6 +114,29 @@ export class Readers {
   #newReader(): Reader {
     const connection = this.#connect();
     return { connection, tables: prepareTables(connection.db) };
+  }
+
+  #directReader(): DirectReader {
+    if (this.#direct === undefined) {
+      const reader = this.#newReader();
+      const dataVersion = reader.connection.db.prepare('PRAGMA data_version').pluck();
+      this.#direct = { ...reader, dataVersion, readAt: undefined, remembered: new Map() };
+    }
+    return this.#direct;
+  }
+
+  /** The direct reader, which remembers nothing of before the last change. */
+  #currentReader(): DirectReader {
+    try {
+      const reader = this.#directReader();
+      const version = reader.dataVersion.get();
+      if (version !== reader.readAt) reader.remembered.clear();
+      reader.readAt = version;
+      return reader;
+    } catch (error) {
+      if (sqliteCode(error) !== undefined) this.#dropDirect();
+      throw asStoreError(error);
+    }
   }
 
   #dropDirect(): void {

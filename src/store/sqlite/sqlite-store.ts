@@ -1,4 +1,3 @@
-import { containsHead } from '../../release/log-proofs.js';
 import type { BrokerRecord } from '../../release/records.js';
 import {
   type ArchivedRelease,
@@ -12,21 +11,20 @@ import {
   type SeenHead,
   type Store,
   type StoreChange,
-  StoreIntegrityError,
   StoreUnavailableError,
   type StoreView,
 } from '../../release/store.js';
-import { TILE_WIDTH } from '../../translog/tile.js';
+import type { Contents } from '../rows/contents.js';
+import type { LogAppender } from '../rows/log-appender.js';
+import { FRESH, type State } from '../rows/state.js';
+import { type Snapshot, StateWatch } from '../rows/state-watch.js';
 import { changeOf, type Effects } from './change.js';
 import type { Connection } from './connection.js';
-import { Contents } from './contents.js';
 import { factsOf } from './facts.js';
-import { LogAppender } from './log-appender.js';
-import { LogWatch } from './log-watch.js';
 import type { SqliteOptions } from './options.js';
 import { Readers } from './readers.js';
-import type { State } from './state.js';
-import { type Snapshot, StateWatch } from './state-watch.js';
+import { findSnapshot, snapshotOf } from './snapshot.js';
+import { StoredLog } from './stored-log.js';
 import type { Tables } from './tables.js';
 import { Operations, viewOf } from './view.js';
 import { type SharedBatch, Writer } from './writer.js';
@@ -35,7 +33,6 @@ import { type SharedBatch, Writer } from './writer.js';
 const PURGE_BATCH = 2000;
 /** How long a durable write proves that another one is possible. */
 const PROOF_MS = 1000;
-const FRESH: State = { generation: 0, epoch: 1, nonceFloorMs: 0, contents: '{}', logIndex: 0 };
 
 /** What the requests of one shared transaction have in common, read and authenticated inside it. */
 interface Batch extends SharedBatch {
@@ -48,7 +45,7 @@ interface Batch extends SharedBatch {
 export class SqliteStoreAdapter implements Store {
   readonly #clock: () => number;
   readonly #watch = new StateWatch();
-  readonly #logWatch = new LogWatch();
+  readonly #log: StoredLog;
   readonly #readers: Readers;
   readonly #writer: Writer<Batch>;
   #durableAtMs = Number.NEGATIVE_INFINITY;
@@ -57,6 +54,7 @@ export class SqliteStoreAdapter implements Store {
   constructor(connect: (role: 'read' | 'write') => Connection, { clock, onCommit = () => undefined }: SqliteOptions) {
     this.#clock = clock;
     this.#readers = new Readers(() => connect('read'));
+    this.#log = new StoredLog(this.#watch, this.#readers, clock);
     this.#writer = new Writer<Batch>(
       () => connect('write'),
       (tables) => this.#batch(tables),
@@ -70,10 +68,10 @@ export class SqliteStoreAdapter implements Store {
   /** Gives the store the key of its row MACs (32 bytes, copied) and the identity of its log. Throws StoreIntegrityError where the stored state and log are not authenticated by them. */
   authenticate(rowMacKey: Buffer, log: LogIdentity): void {
     this.#watch.authenticate(rowMacKey);
-    this.#logWatch.authenticate(log);
+    this.#log.watch.authenticate(log);
     this.#readers.now((tables) => {
-      const snapshot = this.#watch.find(tables);
-      const head = this.#logWatch.find(tables, this.#watch.rowMac);
+      const snapshot = findSnapshot(tables, this.#watch);
+      const head = this.#log.find(tables);
       if (snapshot !== undefined) this.#watch.assertFitsLog(head, snapshot.state);
     });
   }
@@ -82,7 +80,7 @@ export class SqliteStoreAdapter implements Store {
     this.#assertOpen();
     return this.#readers.now((tables) => {
       if (!this.#watch.authenticated) return tables.broker.unverified('1');
-      const snapshot = this.#watch.find(tables);
+      const snapshot = findSnapshot(tables, this.#watch);
       return snapshot === undefined ? undefined : tables.broker.get(snapshot, '1');
     });
   }
@@ -92,7 +90,7 @@ export class SqliteStoreAdapter implements Store {
     return this.#readers.view(async (tables) => {
       const operations = new Operations();
       try {
-        return await work(viewOf(tables, this.#watch.snapshot(tables), operations));
+        return await work(viewOf(tables, snapshotOf(tables, this.#watch), operations));
       } finally {
         operations.close();
       }
@@ -103,10 +101,10 @@ export class SqliteStoreAdapter implements Store {
     this.#assertOpen();
     let after: { readonly state: State; readonly contents: Contents; readonly log: LogAppender } | undefined;
     const result = await this.#writer.transaction(async (tables) => {
-      const found = this.#watch.find(tables);
+      const found = findSnapshot(tables, this.#watch);
       const state = found?.state ?? FRESH;
-      const log = this.#appender(tables, state);
-      const contents = (found?.contents ?? Contents.empty()).edit();
+      const log = this.#log.appender(tables, state);
+      const contents = (found?.contents ?? this.#watch.emptyContents()).edit();
       const snapshot: Snapshot = { state, contents, rowMac: this.#watch.rowMac };
       const logIndex = log.size;
       const { epoch, nonceFloorMs } = state;
@@ -135,20 +133,22 @@ export class SqliteStoreAdapter implements Store {
         log,
       };
       tables.state.write(this.#watch.rowMac, after.state);
-      log.seal(this.#watch.rowMac);
+      log.seal();
       return value;
     });
     if (after !== undefined) {
       this.#watch.committed(after.state, after.contents);
-      this.#committed(after.log);
+      this.#log.committed(after.log);
     }
     return result;
   }
 
   async releaseFacts(query: ReleaseQuery): Promise<ReleaseFacts> {
     this.#assertOpen();
-    this.#logWatch.assertContainsSeen();
-    return this.#readers.now((tables) => factsOf(tables, this.#watch.snapshot(tables), query));
+    this.#log.watch.assertContainsSeen();
+    const { deployment, key, version, akSpkiSha256 = '' } = query;
+    const name = JSON.stringify([deployment, key, version, akSpkiSha256]);
+    return this.#readers.remembered(name, (tables) => factsOf(tables, snapshotOf(tables, this.#watch), query));
   }
 
   async commitRelease(commit: ReleaseCommit): Promise<CommitOutcome> {
@@ -183,13 +183,12 @@ export class SqliteStoreAdapter implements Store {
   async purgeNonces(throughMs: number): Promise<number> {
     this.#assertOpen();
     if (!Number.isSafeInteger(throughMs) || throughMs < 0) throw new RangeError('throughMs is not a time in ms');
-    this.#logWatch.assertContainsSeen();
-    this.#logWatch.assertContainsSeen();
+    this.#log.watch.assertContainsSeen();
     let purged = 0;
     for (;;) {
       let raised: State | undefined;
       const deleted = await this.#writer.transaction((tables) => {
-        const { state, rowMac } = this.#watch.snapshot(tables);
+        const { state, rowMac } = snapshotOf(tables, this.#watch);
         if (throughMs > state.nonceFloorMs) {
           raised = { ...state, nonceFloorMs: throughMs };
           tables.state.write(rowMac, raised);
@@ -204,24 +203,21 @@ export class SqliteStoreAdapter implements Store {
 
   async logHead(): Promise<LogHead> {
     this.#assertOpen();
-    return this.#readers.now((tables) => this.#headOf(tables));
+    return this.#log.head();
   }
 
   newestCheckpoint(): LogHead | undefined {
-    return this.#logWatch.newest;
+    return this.#log.watch.newest;
   }
 
   async logHashes(level: number, start: number, count: number): Promise<readonly Buffer[]> {
     this.#assertOpen();
-    return this.#readers.now((tables) => {
-      const end = Math.floor(this.#headOf(tables).size / TILE_WIDTH ** level);
-      return tables.log.hashes(level, start, within(start, count, end));
-    });
+    return this.#log.hashes(level, start, count);
   }
 
   async logEntries(start: number, count: number): Promise<readonly string[]> {
     this.#assertOpen();
-    return this.#readers.now((tables) => tables.log.texts(start, within(start, count, this.#headOf(tables).size)));
+    return this.#log.texts(start, count);
   }
 
   async archived(releaseId: string): Promise<ArchivedRelease | undefined> {
@@ -231,21 +227,12 @@ export class SqliteStoreAdapter implements Store {
 
   async expectLog(seen: SeenHead): Promise<boolean> {
     this.#assertOpen();
-    const head = await this.logHead();
-    let contained: boolean;
-    try {
-      contained = await containsHead(this, head, seen);
-    } catch (error) {
-      if (error instanceof StoreIntegrityError) this.#logWatch.refuse(head, seen);
-      throw error;
-    }
-    if (!contained) this.#logWatch.refuse(head, seen);
-    return contained;
+    return this.#log.expect(seen);
   }
 
   async probe(): Promise<void> {
     this.#assertOpen();
-    this.#logWatch.assertContainsSeen();
+    this.#log.watch.assertContainsSeen();
     const age = this.#clock() - this.#durableAtMs;
     if (age >= 0 && age < PROOF_MS) return;
     await this.#writer.share(({ tables }) => {
@@ -264,38 +251,12 @@ export class SqliteStoreAdapter implements Store {
   }
 
   #batch(tables: Tables): Batch {
-    const { state, rowMac } = this.#watch.snapshot(tables);
-    const log = this.#appender(tables, state);
-    return { tables, state, log, seal: () => log.seal(rowMac), committed: () => this.#committed(log) };
-  }
-
-  /** Where the transaction under way appends: behind a head that was authenticated and checked against all that is known. */
-  #appender(tables: Tables, state: State): LogAppender {
-    this.#logWatch.assertContainsSeen();
-    const head = this.#logWatch.find(tables, this.#watch.rowMac);
-    this.#watch.assertFitsLog(head, state);
-    return new LogAppender(tables, this.#logWatch.identity, head, this.#clock);
-  }
-
-  #committed({ sealed, identity }: LogAppender): void {
-    if (sealed === undefined) return;
-    this.#logWatch.authenticate(identity);
-    this.#logWatch.committed(sealed);
-  }
-
-  #headOf(tables: Tables): LogHead {
-    const head = this.#logWatch.find(tables, this.#watch.rowMac);
-    if (head === undefined) throw new StoreUnavailableError('the store is empty; run: portcullis init');
-    const { origin, size, root, checkpoint } = head;
-    return { origin, size, root, checkpoint };
+    const { state } = snapshotOf(tables, this.#watch);
+    const log = this.#log.appender(tables, state);
+    return { tables, state, log, seal: () => log.seal(), committed: () => this.#log.committed(log) };
   }
 
   #assertOpen(): void {
     if (this.#closing !== undefined) throw new StoreUnavailableError('the store has been closed');
   }
-}
-
-/** How many of `count` indexes from `start` on lie before `end`. */
-function within(start: number, count: number, end: number): number {
-  return Math.max(0, Math.min(count, end - start));
 }

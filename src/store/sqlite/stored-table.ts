@@ -1,48 +1,46 @@
 import type Database from 'better-sqlite3';
 import { StoreIntegrityError } from '../../release/store.js';
-import { type Contents, TableContents } from './contents.js';
+import { GuardedTable, type HeldLabel, type PlacedLabel, type Witness } from '../rows/guarded-table.js';
+import { idsOf } from '../rows/label.js';
+import type { Span } from '../rows/ranges.js';
+import type { Row } from '../rows/row-mac.js';
+import { HELD_MAC_BYTES } from '../rows/set-hash.js';
+import type { TableSpec } from '../rows/specs.js';
 import { isConstraint } from './errors.js';
-import type { Row, RowMac } from './row-mac.js';
-import type { TableSpec } from './specs.js';
 
-/** What the rows of one consistent view are checked against. */
-export interface Witness {
-  readonly rowMac: RowMac;
-  readonly contents: Contents;
-}
+/** Between the rows and columns of a chunk: no id has them. */
+const ROW_SEPARATOR = '\x1e';
+const COLUMN_SEPARATOR = '\x1f';
+const CHUNK_ROWS = 500;
 
-/** Ids of records that name things: printable ASCII, so that SQLite's NOCASE and `fold` agree. */
-const ID = /^[\x20-\x7e]{1,512}$/;
-
-/**
- * One deciding table on one connection. Each row that is read is checked against its own MAC and against the contents of
- * the table as the state row sums them up, so a row that SQL changed, removed, inserted or put back is noticed when it
- * is used: StoreIntegrityError.
- */
+/** One deciding table on one connection. What is read is checked as guarded-table.ts says: StoreIntegrityError. */
 export class StoredTable<R> {
-  readonly name: string;
-  readonly #spec: TableSpec<R>;
-  readonly #columns: readonly string[];
+  readonly #guarded: GuardedTable<R>;
+  readonly #db: Database.Database;
+  readonly #table: string;
+  readonly #key: readonly string[];
   readonly #select: Database.Statement;
   readonly #selectChildren: Database.Statement;
-  readonly #count: Database.Statement;
-  readonly #selectMacs: Database.Statement;
+  readonly #selectAny: Database.Statement;
+  readonly #selectLabelsSince: Database.Statement;
   readonly #upsert: Database.Statement;
   readonly #delete: Database.Statement;
+  /** Statements that not every process needs, by their text. */
+  readonly #further = new Map<string, Database.Statement>();
 
   constructor(db: Database.Database, spec: TableSpec<R>) {
-    this.name = spec.table;
-    this.#spec = spec;
-    const table = quoted(spec.table);
-    const key = spec.key.map(quoted);
+    this.#db = db;
+    const table = (this.#table = quoted(spec.table));
+    const key = (this.#key = spec.key.map(quoted));
     const byKey = key.map((column) => `${column} = ?`).join(' AND ');
     this.#select = db.prepare(`SELECT * FROM ${table} WHERE ${byKey}`);
-    this.#selectChildren = db.prepare(`SELECT * FROM ${table} WHERE ${key[0] ?? ''} = ? ORDER BY ${key.at(-1) ?? ''}`);
-    this.#count = db.prepare(`SELECT count(*) FROM ${table}`).pluck();
-    this.#selectMacs = db.prepare(`SELECT ${key.join(', ')}, mac FROM ${table}`);
-    this.#delete = db.prepare(`DELETE FROM ${table} WHERE ${byKey}`);
     const all = this.#select.columns().map((column) => column.name);
-    this.#columns = all.filter((column) => column !== 'mac');
+    this.#guarded = new GuardedTable(spec, all);
+    this.#selectChildren = db.prepare(`SELECT * FROM ${table} WHERE ${key[0] ?? ''} = ? ORDER BY ${key.at(-1) ?? ''}`);
+    this.#selectAny = db.prepare(`SELECT 1 FROM ${table} LIMIT 1`);
+    const labels = [...this.#guarded.labelColumns.map(quoted), 'mac'].join(', ');
+    this.#selectLabelsSince = db.prepare(`SELECT ${labels} FROM ${table} WHERE log_index > ?`);
+    this.#delete = db.prepare(`DELETE FROM ${table} WHERE ${byKey}`);
     const names = all.map(quoted);
     this.#upsert = db.prepare(
       `INSERT INTO ${table} (${names.join(', ')}) VALUES (${all.map((column) => `@${column}`).join(', ')}) ` +
@@ -51,17 +49,12 @@ export class StoredTable<R> {
   }
 
   get(witness: Witness, ...ids: readonly string[]): R | undefined {
-    const row = this.#select.get(...ids) as Row | undefined;
-    if (row !== undefined) return this.#verified(witness, row);
-    const label = this.#label(ids);
-    if (witness.contents.table(this.name).has(label)) throw this.#missing(label);
-    return undefined;
+    return this.#guarded.one(witness, ids, this.#row(ids));
   }
 
   /** The row as it stands, authenticated by nothing. */
   unverified(...ids: readonly string[]): R | undefined {
-    const row = this.#select.get(...ids) as Row | undefined;
-    return row === undefined ? undefined : this.#spec.fromRow(row);
+    return this.#guarded.unverified(this.#row(ids));
   }
 
   has(witness: Witness, ...ids: readonly string[]): boolean {
@@ -70,87 +63,127 @@ export class StoredTable<R> {
 
   /** All rows of a parent, in the order of their ids: every one of them, and no other. */
   of(witness: Witness, parent: string): readonly R[] {
-    const rows = this.#selectChildren.all(parent) as Row[];
-    const records = rows.map((row) => this.#verified(witness, row));
-    const prefix = this.#label([parent, '']);
-    if (records.length !== witness.contents.table(this.name).countOf(prefix)) throw this.#missing(`${prefix}*`);
+    return this.#guarded.children(witness, parent, this.#selectChildren.all(parent) as Row[]);
+  }
+
+  /** All rows that have this in an aliased column: every one of them, and no other. */
+  by(witness: Witness, column: string, value: string): readonly R[] {
+    const select = this.#statement(`SELECT * FROM ${this.#table} WHERE ${quoted(column)} = ?`);
+    return this.#guarded.aliased(witness, column, value, select.all(value) as Row[]);
+  }
+
+  /** Every row for which `condition`, which the index of the same condition serves, holds with `value`. A row that SQL took away, or changed so that it does not hold, is not noticed here. */
+  where(witness: Witness, condition: string, value: number): readonly R[] {
+    const rows = this.#statement(`SELECT * FROM ${this.#table} WHERE ${condition}`).all(value) as Row[];
+    return rows.map((row) => this.#guarded.verified(witness, row));
+  }
+
+  /** At most `limit` rows after the ids `after`, in the order of their ids: none is missing between them. */
+  list(witness: Witness, limit: number, after?: readonly string[]): readonly R[] {
+    const condition = after === undefined ? '' : `WHERE ${this.#compared('>')}`;
+    const key = this.#key.join(', ');
+    const select = this.#statement(`SELECT * FROM ${this.#table} ${condition} ORDER BY ${key} LIMIT ?`);
+    const rows = select.all(...(after ?? []), limit) as Row[];
+    const { records, span } = this.#guarded.page(witness, rows, limit, after);
+    if (span !== undefined) this.#guarded.assertComplete(witness, span, this.#rowsOf(span));
     return records;
   }
 
-  /** At most `limit` rows after the ids `after`, in the order of their ids. */
-  list(witness: Witness, limit: number, after?: readonly string[]): readonly R[] {
-    const contents = witness.contents.table(this.name);
-    if (this.#count.get() !== contents.count) throw this.#missing('*');
-    return contents.page(limit, after === undefined ? undefined : this.#label(after)).map((label) => {
-      const row = this.#select.get(...label.split('\0')) as Row | undefined;
-      if (row === undefined) throw this.#missing(label);
-      return this.#verified(witness, row);
-    });
-  }
-
   /**
-   * Inserts or replaces. `logIndex` is the index of the log entry that sets the row. Throws RangeError, a bug of the
-   * caller, for an id that is not printable ASCII and for a row that contradicts another one (two attesters of one name).
+   * Inserts or replaces. `logIndex` is the index of the log entry that sets the row. Returns what is gone by that. Throws
+   * RangeError, a bug of the caller, for an id that is not printable ASCII and for a row that contradicts another one (two attesters of one name).
    */
-  put(witness: Witness, record: R, logIndex: number): void {
-    const row: Row = { ...this.#spec.toRow(record), log_index: logIndex };
-    const label = this.#labelOf(row);
-    if (!label.split('\0').every((id) => ID.test(id)))
-      throw new RangeError(`${this.name}: an id is not 1 to 512 characters of printable ASCII`);
-    const mac = witness.rowMac.of(this.name, this.#columns, row);
+  put(witness: Witness, record: R, logIndex: number): readonly PlacedLabel[] {
+    const row = this.#guarded.sealed(witness.rowMac, record, logIndex);
+    const ids = this.#guarded.idsOf(row);
+    const former = this.#guarded.wantsFormer(witness, ids) ? this.#row(ids) : undefined;
     try {
-      this.#upsert.run({ ...row, mac });
+      this.#upsert.run(row);
     } catch (error) {
       if (!isConstraint(error)) throw error;
-      throw new RangeError(`${this.name} ${shown(label)}: contradicts the types of the table or another row`, {
+      throw new RangeError(`${this.#guarded.shown(row)}: contradicts the types of the table or another row`, {
         cause: error,
       });
     }
-    witness.contents.writable(this.name).set(label, mac);
+    return this.#guarded.wasSet(witness, row, former);
   }
 
-  remove(witness: Witness, ...ids: readonly string[]): void {
+  /** Returns what is gone. */
+  remove(witness: Witness, ...ids: readonly string[]): readonly PlacedLabel[] {
+    const former = this.#guarded.wantsFormer(witness, ids) ? this.#row(ids) : undefined;
     this.#delete.run(...ids);
-    const label = this.#label(ids);
-    if (witness.contents.table(this.name).has(label)) witness.contents.writable(this.name).delete(label);
+    return this.#guarded.wasRemoved(witness, ids, former);
   }
 
-  /** Labels and MACs of all rows, not verified. */
-  contents(): TableContents {
-    const rows = this.#selectMacs.all() as Row[];
-    return new TableContents(rows.map((row) => [this.#labelOf(row), row['mac'] as Buffer]));
+  isEmpty(): boolean {
+    return this.#selectAny.get() === undefined;
   }
 
-  #verified(witness: Witness, row: Row): R {
-    const label = this.#labelOf(row);
-    const mac = witness.rowMac.verify(this.name, shown(label), this.#columns, row);
-    if (!witness.contents.table(this.name).holds(label, mac)) {
-      throw new StoreIntegrityError(`${this.name} ${shown(label)}: the row is not the one that was set last`);
+  /** Labels and MACs of the rows that were set after the change whose first entry has this index. Not verified. */
+  *labelsSince(logIndex: number): Generator<HeldLabel> {
+    for (const row of this.#selectLabelsSince.iterate(logIndex) as Iterable<Row>) {
+      for (const { table, label } of this.#guarded.labels(row)) yield { table, label, mac: row['mac'] as Buffer };
     }
-    return this.#spec.fromRow(row);
   }
 
-  #missing(label: string): StoreIntegrityError {
-    return new StoreIntegrityError(`${this.name} ${shown(label)}: rows were deleted or inserted`);
+  /** Labels and MACs of all rows, in the order of their ids. Not verified. */
+  *allLabels(): Generator<HeldLabel> {
+    let after: readonly string[] | undefined;
+    for (let chunk = this.#chunk(after); chunk !== undefined; chunk = this.#chunk(after)) {
+      const rows = chunk.rows.split(ROW_SEPARATOR);
+      const macs = Buffer.from(chunk.macs, 'hex');
+      let at = 0;
+      for (const row of rows) {
+        const values = row.split(COLUMN_SEPARATOR);
+        if (values.length !== this.#guarded.labelColumns.length || macs.length !== rows.length * HELD_MAC_BYTES) {
+          throw new StoreIntegrityError(`${this.#table}: a row has an id or a MAC that no row was given`);
+        }
+        const mac = macs.subarray(at, (at += HELD_MAC_BYTES));
+        for (const { table, label } of this.#guarded.labelsOf(values)) yield { table, label, mac };
+        after = values.slice(0, this.#key.length);
+      }
+    }
   }
 
-  #labelOf(row: Row): string {
-    return this.#label(this.#spec.key.map((column) => String(row[column])));
+  /** Many rows as one: what crosses into SQLite and back for every row costs more than the row. */
+  #chunk(after: readonly string[] | undefined): { readonly rows: string; readonly macs: string } | undefined {
+    const columns = this.#guarded.labelColumns.map(quoted);
+    const condition = after === undefined ? '' : `WHERE ${this.#compared('>')}`;
+    const select = this.#statement(
+      `SELECT group_concat(${columns.join(` || '${COLUMN_SEPARATOR}' || `)}, '${ROW_SEPARATOR}') AS rows,
+         group_concat(hex(substr(mac, 1, ${String(HELD_MAC_BYTES)})), '') AS macs
+       FROM (SELECT ${columns.join(', ')}, mac FROM ${this.#table} ${condition} ORDER BY ${this.#key.join(', ')} LIMIT ${String(CHUNK_ROWS)})`,
+    );
+    const { rows, macs } = select.get(...(after ?? [])) as { rows: string | null; macs: string };
+    return rows === null ? undefined : { rows, macs };
   }
 
-  #label(ids: readonly string[]): string {
-    const label = ids.join('\0');
-    return this.#spec.folded ? fold(ids[0] ?? '') + label.slice(ids[0]?.length ?? 0) : label;
+  #row(ids: readonly string[]): Row | undefined {
+    return this.#select.get(...ids) as Row | undefined;
   }
-}
 
-/** Lower case as SQLite's NOCASE sees it: ASCII letters and no other. */
-export function fold(name: string): string {
-  return /[A-Z]/.test(name) ? name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()) : name;
-}
+  /** Labels and MACs of a span. */
+  #rowsOf({ from, before }: Span): Iterable<Row> {
+    const conditions = [
+      ...(from === '' ? [] : [this.#compared('>=')]),
+      ...(before === undefined ? [] : [this.#compared('<')]),
+    ];
+    const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
+    const key = this.#key.join(', ');
+    const select = this.#statement(`SELECT ${key}, mac FROM ${this.#table} ${where} ORDER BY ${key}`);
+    const ids = [...(from === '' ? [] : idsOf(from)), ...(before === undefined ? [] : idsOf(before))];
+    return select.iterate(...ids) as IterableIterator<Row>;
+  }
 
-function shown(label: string): string {
-  return label.replace('\0', '/').slice(0, 200);
+  #compared(how: '>' | '>=' | '<'): string {
+    return `(${this.#key.join(', ')}) ${how} (${this.#key.map(() => '?').join(', ')})`;
+  }
+
+  #statement(text: string): Database.Statement {
+    let statement = this.#further.get(text);
+    if (statement === undefined) this.#further.set(text, (statement = this.#db.prepare(text)));
+    return statement;
+  }
 }
 
 function quoted(identifier: string): string {

@@ -1,8 +1,4 @@
 import type Database from 'better-sqlite3';
-import { ArchiveTable } from './archive-table.js';
-import { LogHeadTable } from './log-head.js';
-import { LogTable } from './log-table.js';
-import { NonceTable } from './nonce-table.js';
 import {
   ATTESTERS,
   BROKER,
@@ -13,8 +9,13 @@ import {
   POLICY_LINKS,
   setSpec,
   TOKENS,
-} from './specs.js';
-import { StateTable } from './state.js';
+} from '../rows/specs.js';
+import { ArchiveTable } from './archive-table.js';
+import { LogHeadTable } from './log-head-table.js';
+import { LogTable } from './log-table.js';
+import { NonceTable } from './nonce-table.js';
+import { RemovalsTable } from './removals-table.js';
+import { StateTable } from './state-table.js';
 import { StoredTable } from './stored-table.js';
 
 /** Every table, with its prepared statements, on one connection. */
@@ -40,6 +41,7 @@ export function prepareTables(db: Database.Database) {
     ...deciding,
     /** The tables whose contents the state row sums up. */
     deciding: Object.values(deciding),
+    removals: new RemovalsTable(db),
     state: new StateTable(db),
     log: new LogTable(db),
     logHead: new LogHeadTable(db),

@@ -1,8 +1,8 @@
 import type { AttesterRecord, BrokerState, LogEntry } from '../../release/records.js';
 import type { ChildRecords, EntryQuery, GuardedSet, Page, Records, StoreView } from '../../release/store.js';
+import type { Snapshot } from '../rows/state-watch.js';
 import { asStoreError } from './errors.js';
-import type { Snapshot } from './state-watch.js';
-import { fold, type StoredTable } from './stored-table.js';
+import type { StoredTable } from './stored-table.js';
 import type { Tables } from './tables.js';
 
 /**
@@ -54,6 +54,11 @@ export function viewOf(tables: Tables, snapshot: Snapshot, operations: Operation
       ...recordsOf(tables.attesters, scope),
       get: (id) => operations.run(() => attesterOf(tables.attesters, snapshot, id)),
     },
+    purgeable: (throughMs) =>
+      operations.run(() => ({
+        keys: tables.keys.where(snapshot, 'purge_at_ms <= ?', throughMs),
+        versions: tables.keyVersions.where(snapshot, 'purge_at_ms <= ? AND length(ciphertext) > 0', throughMs),
+      })),
     tokens: recordsOf(tables.tokens, scope),
     revocations: setOf(tables.revocations, scope),
     freezes: setOf(tables.freezes, scope),
@@ -101,11 +106,11 @@ function setOf(table: StoredTable<string>, { snapshot, operations }: Scope): Gua
 
 const SPKI_HASH = /^[0-9a-f]{64}$/i;
 
-/** By SPKI hash, or by name: what looks like an SPKI hash is never taken for a name. */
+/** By SPKI hash, by name, or by AK Name: what looks like an SPKI hash is never taken for a name. */
 function attesterOf(table: StoredTable<AttesterRecord>, snapshot: Snapshot, id: string): AttesterRecord | undefined {
   if (SPKI_HASH.test(id)) return table.get(snapshot, id.toLowerCase());
-  const name = fold(id);
-  return table.list(snapshot, Number.MAX_SAFE_INTEGER).find((record) => fold(record.name) === name);
+  const [named] = table.by(snapshot, 'name', id);
+  return named ?? table.by(snapshot, 'ak_name', id.toLowerCase())[0];
 }
 
 /** `<parent>/<id>`: an id holds no slash. */

@@ -1,6 +1,7 @@
 /**
  * The first schema. Every table that decides a release ends in `log_index`, the index of the log entry that set the row,
- * and `mac`, its authentication (row-mac.ts). A later migration adds such tables empty, or columns that are NULL in the
+ * and `mac`, its authentication (store/rows). The indexes on
+ * `log_index` find what was set since a process has looked last, those on `purge_at_ms` what is to be destroyed. A later migration adds such tables empty, or columns that are NULL in the
  * rows there are: neither disturbs a MAC, which a migration, run before the key is known, could not renew.
  */
 export const initial = `
@@ -36,6 +37,7 @@ CREATE TABLE deployments (
   log_index INTEGER NOT NULL,
   mac BLOB NOT NULL
 ) STRICT;
+CREATE INDEX deployments_by_log_index ON deployments (log_index);
 
 CREATE TABLE policies (
   sha256 TEXT NOT NULL PRIMARY KEY,
@@ -45,6 +47,7 @@ CREATE TABLE policies (
   log_index INTEGER NOT NULL,
   mac BLOB NOT NULL
 ) STRICT;
+CREATE INDEX policies_by_log_index ON policies (log_index);
 
 CREATE TABLE policy_links (
   deployment TEXT NOT NULL COLLATE NOCASE,
@@ -58,6 +61,7 @@ CREATE TABLE policy_links (
   mac BLOB NOT NULL,
   PRIMARY KEY (deployment, sha256)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX policy_links_by_log_index ON policy_links (log_index);
 
 CREATE TABLE keys (
   name TEXT NOT NULL COLLATE NOCASE PRIMARY KEY,
@@ -71,6 +75,8 @@ CREATE TABLE keys (
   log_index INTEGER NOT NULL,
   mac BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX keys_by_log_index ON keys (log_index);
+CREATE INDEX keys_by_purge ON keys (purge_at_ms) WHERE purge_at_ms IS NOT NULL;
 
 CREATE TABLE key_versions (
   "key" TEXT NOT NULL COLLATE NOCASE,
@@ -87,6 +93,8 @@ CREATE TABLE key_versions (
   PRIMARY KEY ("key", version),
   UNIQUE ("key", sequence)
 ) STRICT;
+CREATE INDEX key_versions_by_log_index ON key_versions (log_index);
+CREATE INDEX key_versions_by_purge ON key_versions (purge_at_ms) WHERE purge_at_ms IS NOT NULL AND length(ciphertext) > 0;
 
 CREATE TABLE attesters (
   spki_sha256 TEXT NOT NULL PRIMARY KEY,
@@ -98,6 +106,8 @@ CREATE TABLE attesters (
   log_index INTEGER NOT NULL,
   mac BLOB NOT NULL
 ) STRICT;
+CREATE INDEX attesters_by_log_index ON attesters (log_index);
+CREATE INDEX attesters_by_ak_name ON attesters (ak_name);
 
 CREATE TABLE tokens (
   id TEXT NOT NULL PRIMARY KEY,
@@ -110,18 +120,29 @@ CREATE TABLE tokens (
   log_index INTEGER NOT NULL,
   mac BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_by_log_index ON tokens (log_index);
 
 CREATE TABLE revocations (
   id TEXT NOT NULL PRIMARY KEY,
   log_index INTEGER NOT NULL,
   mac BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX revocations_by_log_index ON revocations (log_index);
 
 CREATE TABLE freezes (
   id TEXT NOT NULL PRIMARY KEY,
   log_index INTEGER NOT NULL,
   mac BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX freezes_by_log_index ON freezes (log_index);
+
+CREATE TABLE removals (
+  id INTEGER PRIMARY KEY,
+  log_index INTEGER NOT NULL,
+  place TEXT NOT NULL,
+  label BLOB NOT NULL
+) STRICT;
+CREATE INDEX removals_by_log_index ON removals (log_index);
 
 CREATE TABLE log_entries (
   log_index INTEGER PRIMARY KEY CHECK (log_index >= 0),

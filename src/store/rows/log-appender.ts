@@ -6,8 +6,15 @@ import type { Proof } from '../../translog/proof.js';
 import { TILE_HEIGHT } from '../../translog/tile.js';
 import { TreeAppender } from '../../translog/tree-appender.js';
 import type { StoredHead } from './log-head.js';
-import type { RowMac } from './row-mac.js';
-import type { Tables } from './tables.js';
+import type { NewEntry } from './log-rows.js';
+
+/** Where the rows of one transaction go: written at once, or collected. */
+export interface LogSink {
+  entry(row: NewEntry): void;
+  /** A node whose level is a multiple of TILE_HEIGHT, above the leaves. */
+  node(level: number, index: number, hash: Buffer): void;
+  head(head: StoredHead): void;
+}
 
 /**
  * Appends entries within one transaction, which has read and authenticated where the log ends. `seal` closes it: tree
@@ -15,7 +22,7 @@ import type { Tables } from './tables.js';
  * the process before COMMIT has succeeded.
  */
 export class LogAppender {
-  readonly #tables: Tables;
+  readonly #sink: LogSink;
   #identity: LogIdentity;
   #restarted = false;
   readonly #clock: () => number;
@@ -25,8 +32,8 @@ export class LogAppender {
   #generation: number;
   #sealed: StoredHead | undefined;
 
-  constructor(tables: Tables, identity: LogIdentity, found: StoredHead | undefined, clock: () => number) {
-    this.#tables = tables;
+  constructor(sink: LogSink, identity: LogIdentity, found: StoredHead | undefined, clock: () => number) {
+    this.#sink = sink;
     this.#identity = identity;
     this.#clock = clock;
     this.#found = found;
@@ -73,7 +80,7 @@ export class LogAppender {
   append(entry: ComposedEntry & { readonly timeMs: number }, generation: number, detail: string | undefined): number {
     const index = this.#tree.size;
     const leaf = leafHash(Buffer.from(entry.text, 'utf8'));
-    this.#tables.log.insert({ index, text: entry.text, leafHash: leaf, detail, names: entry.names });
+    this.#sink.entry({ index, text: entry.text, leafHash: leaf, detail, names: entry.names });
     this.#tree.append(leaf);
     this.#timeMs = entry.timeMs;
     this.#generation = generation;
@@ -81,12 +88,12 @@ export class LogAppender {
   }
 
   /** Ends the appending; does nothing where nothing was appended and the log is the one that was found. */
-  seal(rowMac: RowMac): void {
+  seal(): void {
     const size = this.#tree.size;
     if (size === (this.#found?.size ?? 0) && !this.#restarted) return;
     for (let level = TILE_HEIGHT; 2 ** level <= size; level += TILE_HEIGHT) {
       const { first, hashes } = this.#tree.completed(level);
-      hashes.forEach((hash, at) => this.#tables.log.insertNode(level, first + at, hash));
+      hashes.forEach((hash, at) => this.#sink.node(level, first + at, hash));
     }
     const { signer } = this.#identity;
     const root = this.#tree.root();
@@ -99,7 +106,7 @@ export class LogAppender {
       root,
       checkpoint: signer.sign(size, root),
     };
-    this.#tables.logHead.write(rowMac, this.#sealed);
+    this.#sink.head(this.#sealed);
   }
 
   /** The head that `seal` wrote; undefined where nothing was appended. */

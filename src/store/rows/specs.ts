@@ -18,6 +18,8 @@ export interface TableSpec<R> {
   readonly key: readonly [string] | readonly [string, string];
   /** Whether the first column of the key is found without regard to case. */
   readonly folded: boolean;
+  /** Further columns by which rows are found, without regard to case. */
+  readonly aliases?: readonly string[];
   /** Every column but log_index and mac. */
   toRow(record: R): Row;
   fromRow(row: Row): R;
@@ -167,6 +169,7 @@ export const ATTESTERS: TableSpec<AttesterRecord> = {
   table: 'attesters',
   key: ['spki_sha256'],
   folded: false,
+  aliases: ['name', 'ak_name'],
   toRow: (record) => ({
     spki_sha256: record.spkiSha256,
     ak_name: record.akName,
