@@ -111,7 +111,18 @@ const PCR_CLAIM = /^tpm\.pcrs\.(sha256|sha384|sha512)\.([0-9]|1[0-9]|2[0-3])$/;
  * The PCRs that a quote must cover, ascending by bank: the policy PCR, the reference PCRs, and those that conditions of
  * the release policy name under our own authority, in whatever bank they name them.
  */
-export function neededPcrs(deployment: Deployment): Readonly<Partial<Record<HashName, readonly number[]>>> {
+export function neededPcrs(deployment: Deployment): NeededPcrs {
+  let needed = known.get(deployment);
+  if (needed === undefined) known.set(deployment, (needed = findNeededPcrs(deployment)));
+  return needed;
+}
+
+export type NeededPcrs = Readonly<Partial<Record<HashName, readonly number[]>>>;
+
+/** Of deployments, which never change: asked for at each challenge and each release. */
+const known = new WeakMap<Deployment, NeededPcrs>();
+
+function findNeededPcrs(deployment: Deployment): NeededPcrs {
   const { measurement, platform, release } = deployment;
   const references = Object.keys(platform.pcrs).map(Number);
   const needed: Partial<Record<HashName, number[]>> = { [measurement.bank]: [measurement.pcr, ...references] };

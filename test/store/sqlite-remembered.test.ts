@@ -1,0 +1,79 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import Database from 'better-sqlite3';
+import { type ReleaseQuery, StoreIntegrityError } from '../../src/release/store.js';
+import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite/open.js';
+import { testLogIdentity } from '../helpers/log-identity.js';
+import { commitFor, deployment, initialise, key, testClock, version } from './samples.js';
+
+const QUERY: ReleaseQuery = { deployment: 'llm', key: 'weights', version: 'latest', akSpkiSha256: undefined };
+
+describe('facts that were read', () => {
+  const clock = testClock();
+  let directory: string;
+  let ours: SqliteStore;
+  let another: SqliteStore;
+
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'portcullis-store-'));
+    ours = await open(true);
+    await initialise(ours);
+    await ours.change(async (change) => {
+      await change.deployments.put(deployment('llm'));
+      await change.keys.put(key('weights', { deployments: ['llm'] }));
+      await change.keyVersions.put(version('weights', 1));
+    });
+    another = await open(false);
+  });
+
+  afterEach(async () => {
+    await ours.close();
+    await another.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  const file = () => join(directory, 'portcullis.db');
+  async function open(create: boolean): Promise<SqliteStore> {
+    const store = await openSqliteStore(file(), { create, clock });
+    store.authenticate(Buffer.alloc(32, 7), testLogIdentity());
+    return store;
+  }
+
+  test('are given again as long as nothing was committed', async () => {
+    const facts = await ours.releaseFacts(QUERY);
+    expect(facts.key?.name).toBe('weights');
+    expect(await ours.releaseFacts({ ...QUERY })).toBe(facts);
+    expect(await ours.releaseFacts({ ...QUERY, version: 'ff' })).not.toBe(facts);
+    expect(await ours.releaseFacts({ ...QUERY, akSpkiSha256: 'ff' })).not.toBe(facts);
+  });
+
+  test.each([
+    ['this store', () => ours],
+    ['another process', () => another],
+  ])('are read anew as soon as %s has changed something', async (_who, by) => {
+    expect((await ours.releaseFacts(QUERY)).keyFrozen).toBe(false);
+    await by().change((change) => change.freezes.add('key/weights'));
+    expect((await ours.releaseFacts(QUERY)).keyFrozen).toBe(true);
+    await by().change((change) => change.freezes.delete('key/weights'));
+    expect((await ours.releaseFacts(QUERY)).keyFrozen).toBe(false);
+  });
+
+  test('are read anew after a release', async () => {
+    const facts = await ours.releaseFacts(QUERY);
+    expect(await ours.commitRelease(await commitFor(ours, 'a'))).toMatchObject({ outcome: 'committed' });
+    const after = await ours.releaseFacts(QUERY);
+    expect(after).not.toBe(facts);
+    expect(after).toEqual(facts);
+  });
+
+  test('hide nothing that SQL changed since', async () => {
+    await ours.releaseFacts(QUERY);
+    const db = new Database(file());
+    db.prepare(`UPDATE key_versions SET state = 'disabled'`).run();
+    db.close();
+    await expect(ours.releaseFacts(QUERY)).rejects.toThrow(StoreIntegrityError);
+    await expect(ours.releaseFacts(QUERY)).rejects.toThrow(StoreIntegrityError);
+  });
+});
