@@ -7,6 +7,7 @@ import type { Profile } from '../release/records.js';
 import { type Given, readEnvironment, readFileSource, readFlags } from './sources.js';
 import { SETTINGS, type SettingPath } from './settings.js';
 import { type Address, isLoopback } from './values.js';
+import { insecureStore, type StoreUrl } from './store-url.js';
 import { insecureWitness, type WitnessEntry } from './witness-list.js';
 
 /** What the broker runs with. File names are as given, those of the configuration file relative to it. */
@@ -17,6 +18,8 @@ export interface Config {
   readonly listen: Address;
   readonly tls: { readonly cert: string; readonly key: string; readonly clientCa?: string } | undefined;
   readonly challengeClientCa: string | undefined;
+  /** undefined: SQLite in the data directory. */
+  readonly store: StoreUrl | undefined;
   readonly limits: {
     readonly bodyBytes: number;
     readonly challengeTtlMs: number;
@@ -99,6 +102,7 @@ function assemble(read: Read, errors: string[]): Config | undefined {
   const listen = read('listen');
   const [cert, key, clientCa] = [read('tls.cert'), read('tls.key'), read('tls.client_ca')];
   const challengeClientCa = read('challenge.client_ca');
+  const store = read('store.url');
   const [bodyBytes, challengeTtlMs] = [read('limits.body'), read('limits.challenge_ttl')];
   const releasesPerSecond = read('limits.releases_per_second');
   const explain = read('explain');
@@ -143,6 +147,7 @@ function assemble(read: Read, errors: string[]): Config | undefined {
     listen,
     tls,
     challengeClientCa,
+    store,
     limits,
     explain,
     log: { names, checkpointFile, witnesses, quorum },
@@ -155,10 +160,10 @@ function assemble(read: Read, errors: string[]): Config | undefined {
 
 /**
  * Why a configuration must not be served under a profile: production without TLS listens on loopback only, and asks
- * witnesses on other machines over TLS only. What to do, or undefined.
+ * witnesses and a database on other machines over TLS only. What to do, or undefined.
  */
-export function exposureFault({ listen, tls, log }: Config, profile: Profile): string | undefined {
+export function exposureFault({ listen, tls, log, store }: Config, profile: Profile): string | undefined {
   if (profile === 'development') return undefined;
-  if (tls !== undefined || isLoopback(listen.host)) return insecureWitness(log.witnesses);
+  if (tls !== undefined || isLoopback(listen.host)) return insecureStore(store) ?? insecureWitness(log.witnesses);
   return 'listen: without TLS the production profile listens on loopback only; set tls.cert and tls.key, or listen on 127.0.0.1, [::1] or localhost (behind a proxy that ends TLS)';
 }

@@ -1,4 +1,5 @@
 import type { Config, Origin } from './config.js';
+import { shownUrl } from './store-url.js';
 import { SETTINGS, type SettingPath } from './settings.js';
 import { isLoopback } from './values.js';
 
@@ -25,6 +26,7 @@ function valuesOf(config: Config): Readonly<Record<SettingPath, string | undefin
     'tls.key': tls?.key,
     'tls.client_ca': tls?.clientCa,
     'challenge.client_ca': config.challengeClientCa,
+    'store.url': config.store === undefined ? undefined : shownUrl(config.store),
     'limits.body': `${String(limits.bodyBytes)} bytes`,
     'limits.challenge_ttl': `${String(limits.challengeTtlMs / 1000)}s`,
     'limits.releases_per_second': limits.releasesPerSecond === 0 ? '0, unlimited' : String(limits.releasesPerSecond),

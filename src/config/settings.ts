@@ -1,5 +1,6 @@
 import type { Profile } from '../release/records.js';
 import { type Address, address, duration, integer, line, oneOf, type Parse, size } from './values.js';
+import { type StoreUrl, storeUrl } from './store-url.js';
 import { type WitnessEntry, witnessList } from './witness-list.js';
 
 /** One setting: its path in the file, and what it means. Its variable is PORTCULLIS_ and the path in upper case. */
@@ -35,6 +36,10 @@ export const SETTINGS = {
   'tls.key': file('private key of the certificate, PEM'),
   'tls.client_ca': file('every client must show a certificate under this authority, PEM'),
   'challenge.client_ca': file('who asks for a challenge must show a certificate under this authority, PEM'),
+  'store.url': setting<StoreUrl>(
+    storeUrl,
+    'the PostgreSQL database that replicas share, postgres://USER@HOST/DATABASE; unset: SQLite in data_dir',
+  ),
   'limits.body': setting(size('1KiB', '16MiB'), 'largest request body', '1MiB'),
   'limits.challenge_ttl': setting(duration('1s', '1h'), 'how long a nonce is valid', '120s'),
   'limits.releases_per_second': setting(
@@ -64,7 +69,6 @@ export type SettingPath = keyof typeof SETTINGS;
 
 /** Names of the contract that this version does not have: they are refused, not ignored. */
 export const UNSUPPORTED: Readonly<Record<string, string>> = {
-  store: 'this version keeps its records in SQLite under data_dir and has no other store; remove it',
   authorities: 'this version believes no attestation tokens; remove it',
   azure: 'this version has no Azure face; remove it',
 };

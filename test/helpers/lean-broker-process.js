@@ -2,11 +2,15 @@
 // stdin is a call, {"id", "call", "args"}; each line of stdout is its answer, {"id", "value"} or {"id", "error"}.
 import { createInterface } from 'node:readline';
 import { openBroker } from '../../dist/cli/compose/open-broker.js';
+import { storeUrl } from '../../dist/config/store-url.js';
 import { recordStart } from '../../dist/release/record-start.js';
 
+// The database that replicas share, where one is named: in the environment, since it has a password.
+const named = process.env.PORTCULLIS_STORE_URL;
 const ignore = () => undefined;
 const { broker, context } = await openBroker({
   dataDir: process.argv[2],
+  store: named === undefined ? undefined : storeUrl(named).value,
   profile: undefined,
   challengeTtlMs: 3_600_000,
   explain: 'full',

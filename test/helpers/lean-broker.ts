@@ -27,8 +27,10 @@ export class LeanBroker {
   readonly #waiting = new Map<number, Waiting>();
   #calls = 0;
 
-  constructor(dataDir: string) {
-    this.#process = spawn(process.execPath, [PROGRAM, dataDir], { stdio: ['pipe', 'pipe', 'inherit'] });
+  /** `store`: the URL of the database that replicas share. */
+  constructor(dataDir: string, store?: string) {
+    const env = { ...process.env, ...(store === undefined ? {} : { PORTCULLIS_STORE_URL: store }) };
+    this.#process = spawn(process.execPath, [PROGRAM, dataDir], { stdio: ['pipe', 'pipe', 'inherit'], env });
     alive.add(this.#process);
     // Not `exit`: what it has written before it was killed is still read.
     this.#ended = once(this.#process, 'close').then(([code, signal]) =>

@@ -3,12 +3,15 @@ import { dataDir } from '../compose/data-dir.js';
 import type { Profile } from '../compose/ports.js';
 import type { CliContext } from '../context.js';
 import type { Finding } from '../doctor/finding.js';
+import type { StoreReport } from '../doctor/store.js';
+import { loadBrokerConfig } from '../load-config.js';
 import { answer, UsageError, type Outcome } from '../outcome.js';
 import { pathOf } from '../read-input.js';
 import { verb, type Act } from '../verb.js';
 
 interface DoctorOptions {
   readonly dataDir?: string;
+  readonly config?: string;
   readonly deployment?: string;
   readonly offline?: true;
 }
@@ -28,6 +31,7 @@ export function addDoctor(program: Command, act: Act): void {
     next: 'docs/OPERATIONS.md has the rest.',
   })
     .option('--data-dir <dir>', 'data directory of a broker on this machine')
+    .option('--config <file>', 'configuration that the broker runs with, where it names a database (PORTCULLIS_CONFIG)')
     .option('--deployment <file>', 'deployment document to check')
     .option('--offline', 'leave the broker at --url out')
     .action(act(examine));
@@ -41,14 +45,9 @@ async function examine(context: CliContext, options: DoctorOptions): Promise<Out
     const path = pathOf(context.io, options.dataDir);
     const { dataDirFindings } = await import('../doctor/data-dir.js');
     findings.push(...(await dataDirFindings(path)));
-    const { storeReport } = await import('../doctor/store.js');
-    const store = storeReport(dataDir(path).database, context.parts.now());
+    const store = await storeFindings(context, path, options.config);
     findings.push(...store.findings);
     profile = store.profile ?? profile;
-    const { logFindings } = await import('../doctor/log.js');
-    const kept = context.io.env['PORTCULLIS_LOG_CHECKPOINT_FILE'] ?? '';
-    const { database, checkpoint } = dataDir(path);
-    findings.push(...(await logFindings(database, kept === '' ? checkpoint : pathOf(context.io, kept))));
   }
   if (options.offline !== true) {
     const { brokerFindings } = await import('../doctor/broker.js');
@@ -57,6 +56,29 @@ async function examine(context: CliContext, options: DoctorOptions): Promise<Out
   if (options.deployment !== undefined)
     findings.push(...(await documentFindings(context, options.deployment, profile)));
   return report(findings);
+}
+
+/** What the configuration names as the store, with its log: the database that replicas share, or the file in the data directory. */
+async function storeFindings(context: CliContext, path: string, configFile: string | undefined): Promise<StoreReport> {
+  const { env } = context.io;
+  const isNamed = [configFile, env['PORTCULLIS_CONFIG'], env['PORTCULLIS_STORE_URL']].some(
+    (each) => (each ?? '') !== '',
+  );
+  if (isNamed) {
+    const named = configFile === undefined ? {} : { config: configFile };
+    const { config } = await loadBrokerConfig(context, { dataDir: path, ...named });
+    if (config.store !== undefined) {
+      const { databaseReport } = await import('../doctor/database.js');
+      return databaseReport(config, config.store);
+    }
+  }
+  const { storeReport } = await import('../doctor/store.js');
+  const report = storeReport(dataDir(path).database, context.parts.now());
+  const { logFindings } = await import('../doctor/log.js');
+  const kept = env['PORTCULLIS_LOG_CHECKPOINT_FILE'] ?? '';
+  const { database, checkpoint } = dataDir(path);
+  const log = await logFindings(database, kept === '' ? checkpoint : pathOf(context.io, kept));
+  return { ...report, findings: [...report.findings, ...log] };
 }
 
 async function documentFindings(context: CliContext, file: string, profile: Profile): Promise<readonly Finding[]> {

@@ -1,7 +1,9 @@
 import { Option, type Command } from 'commander';
+import { insecureStore, type StoreUrl } from '../../config/store-url.js';
 import type { Profile } from '../compose/ports.js';
 import type { CliContext } from '../context.js';
-import { answer, type Outcome } from '../outcome.js';
+import { loadBrokerConfig } from '../load-config.js';
+import { answer, UsageError, type Outcome } from '../outcome.js';
 import { pathOf } from '../read-input.js';
 import { verb, type Act } from '../verb.js';
 
@@ -13,7 +15,8 @@ export function addInit(program: Command, act: Act): void {
     summary: 'make the data directory of a new broker',
     description:
       'Makes a data directory: the key-encryption key, the keys of the broker, its store, and the first admin token, which is ' +
-      'shown once. The directory must be new or empty; one that holds anything is left untouched. The profile is fixed here ' +
+      'shown once. The directory must be new or empty; one that holds anything is left untouched, and so is a database of several ' +
+      'replicas (store.url in --config, or PORTCULLIS_STORE_URL) that holds a broker. The profile is fixed here ' +
       'for good: development brokers believe simulated TPMs, production brokers never do.',
     examples: [
       'portcullis init --data-dir /var/lib/portcullis',
@@ -25,12 +28,23 @@ export function addInit(program: Command, act: Act): void {
     .addOption(
       new Option('--profile <profile>', 'what the broker will believe').choices(PROFILES).default('production'),
     )
+    .option(
+      '--config <file>',
+      'configuration that names the database of several replicas in store.url (PORTCULLIS_CONFIG)',
+    )
     .action(act(init));
 }
 
-async function init(context: CliContext, options: { dataDir: string; profile: Profile }): Promise<Outcome> {
+interface InitOptions {
+  readonly dataDir: string;
+  readonly profile: Profile;
+  readonly config?: string;
+}
+
+async function init(context: CliContext, options: InitOptions): Promise<Outcome> {
   const dataDir = pathOf(context.io, options.dataDir);
-  const made = await context.parts.initialise({ dataDir, profile: options.profile });
+  const store = await storeOf(context, options);
+  const made = await context.parts.initialise({ dataDir, profile: options.profile, store });
   if (!made.ok) return made;
   const { broker, adminToken, logKey, profile } = made.value;
   const text = [
@@ -50,4 +64,15 @@ async function init(context: CliContext, options: { dataDir: string; profile: Pr
     '  4. Apply a deployment:  portcullis deployment apply FILE --token-file admin.token',
   ];
   return answer({ broker, admin_token: adminToken, log_key: logKey, profile }, text);
+}
+
+/** The database that the configuration or PORTCULLIS_STORE_URL names; nothing else of the configuration matters here. */
+async function storeOf(context: CliContext, { dataDir, profile, config }: InitOptions): Promise<StoreUrl | undefined> {
+  const { env } = context.io;
+  const isNamed = [config, env['PORTCULLIS_CONFIG'], env['PORTCULLIS_STORE_URL']].some((each) => (each ?? '') !== '');
+  if (!isNamed) return undefined;
+  const loaded = await loadBrokerConfig(context, { dataDir, ...(config === undefined ? {} : { config }) });
+  const fault = profile === 'production' ? insecureStore(loaded.config.store) : undefined;
+  if (fault !== undefined) throw new UsageError(fault);
+  return loaded.config.store;
 }

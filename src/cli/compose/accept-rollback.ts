@@ -89,10 +89,19 @@ async function written(
 }
 
 function openQuietly(config: Config): Promise<OpenBroker> {
-  const { dataDir, profile, limits, explain, log, archiveEvidence } = config;
+  const { dataDir, store, profile, limits, explain, log, archiveEvidence } = config;
   const { challengeTtlMs } = limits;
   const observer = { challenged: ignore, released: ignore, denied: ignore, committed: ignore };
-  return openBroker({ dataDir, profile, challengeTtlMs, explain, logNames: log.names, archiveEvidence, observer });
+  return openBroker({
+    dataDir,
+    store,
+    profile,
+    challengeTtlMs,
+    explain,
+    logNames: log.names,
+    archiveEvidence,
+    observer,
+  });
 }
 
 function ignore(): void {

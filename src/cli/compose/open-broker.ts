@@ -6,6 +6,7 @@ import { pooled } from '../../crypto/random.js';
 import { TrustedAks } from '../../evidence/tpm/trusted-aks.js';
 import { openKekFile } from '../../keystore/file-kek.js';
 import { generateKey } from '../../keystore/generate-key.js';
+import type { StoreUrl } from '../../config/store-url.js';
 import type { Broker } from '../../release/broker.js';
 import type { BrokerContext, Observer, SimulatorAuthority } from '../../release/context.js';
 import { createBroker } from '../../release/create-broker.js';
@@ -13,13 +14,13 @@ import { DenialRecorder } from '../../release/denial-recorder.js';
 import { FIXED_EPOCH, openLogIdentity, openRootSecret } from '../../release/initialise.js';
 import { CheckpointSeal } from '../../release/kept-checkpoint.js';
 import type { BrokerRecord, Profile } from '../../release/records.js';
-import { type LogIdentity, type Store, StoreIntegrityError } from '../../release/store.js';
+import type { Store } from '../../release/store.js';
 import { issueAkCertificate } from '../../simulator/ca.js';
-import { openSqliteStore, type SqliteStore } from '../../store/sqlite/open.js';
 import { Pseudonyms } from '../../translog/names.js';
 import { parseVerifierKey, type VerifierKey } from '../../translog/note.js';
 import { VERSION } from '../version.js';
 import { type DataDir, dataDir, dataDirFault } from './data-dir.js';
+import { openStore } from './open-store.js';
 
 /** The data directory cannot be served as it is; the message says what to do. */
 export class DataDirError extends Error {
@@ -33,6 +34,8 @@ export class ProfileError extends Error {
 
 export interface OpenOptions {
   readonly dataDir: string;
+  /** The database that replicas share; undefined: SQLite in the data directory. */
+  readonly store?: StoreUrl | undefined;
   /** The profile that the caller insists on; undefined takes the one that init fixed. */
   readonly profile: Profile | undefined;
   readonly challengeTtlMs: number;
@@ -63,7 +66,8 @@ export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
   if (fault !== undefined) throw new DataDirError(fault);
   const keks = await openKekFile(paths.kek);
   const clock = () => Date.now();
-  const store = await openSqliteStore(paths.database, {
+  const { store, where, authenticate } = await openStore(paths, {
+    url: options.store,
     create: false,
     clock,
     onCommit: (records, milliseconds) => options.observer.committed(records, milliseconds),
@@ -72,7 +76,7 @@ export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
     const record = await store.broker();
     if (record === undefined)
       throw new DataDirError(
-        `${paths.path} has no broker record: restore a backup, or, if its init never ended, run portcullis init with a new directory`,
+        `${where} has no broker record: restore a backup, or, if its init never ended, run portcullis init with a new directory`,
       );
     if (options.profile !== undefined && options.profile !== record.profile) {
       throw new ProfileError(
@@ -83,7 +87,7 @@ export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
     const pseudonyms =
       options.logNames === 'salted' ? new Pseudonyms(deriveKey(rootSecret, 'names', FIXED_EPOCH)) : undefined;
     const logIdentity = await openLogIdentity(keks, record, pseudonyms);
-    authenticate(store, deriveKey(rootSecret, 'row-mac', FIXED_EPOCH), logIdentity, paths.database);
+    await authenticate(deriveKey(rootSecret, 'row-mac', FIXED_EPOCH), logIdentity);
     const context: BrokerContext = {
       broker: record.broker,
       profile: record.profile,
@@ -111,17 +115,6 @@ export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
   } catch (error) {
     await store.close();
     throw error;
-  }
-}
-
-/** A state without its log, or a log without its end, is no store to start with. */
-function authenticate(store: SqliteStore, rowMacKey: Buffer, log: LogIdentity, path: string): void {
-  try {
-    store.authenticate(rowMacKey, log);
-  } catch (error) {
-    if (!(error instanceof StoreIntegrityError)) throw error;
-    const message = `${path}: ${error.message}; the database was changed or is not whole: stop every broker on it and restore a backup`;
-    throw new StoreIntegrityError(message, { cause: error });
   }
 }
 

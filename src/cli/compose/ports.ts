@@ -1,4 +1,5 @@
 import type { Config } from '../../config/config.js';
+import type { StoreUrl } from '../../config/store-url.js';
 import type { Result } from '../../reason/reason.js';
 
 export type Profile = 'development' | 'production';
@@ -11,10 +12,12 @@ export interface Initialised {
   readonly profile: Profile;
 }
 
-/** Makes a data directory; resource.exists where it holds anything, which is then untouched. */
+/** Makes a data directory; resource.exists where it, or the database that was named, holds anything, which is then untouched. */
 export type Initialise = (options: {
   readonly dataDir: string;
   readonly profile: Profile;
+  /** The database that replicas share; undefined: SQLite in the data directory. */
+  readonly store?: StoreUrl | undefined;
 }) => Promise<Result<Initialised>>;
 
 export interface ServeOptions {

@@ -44,6 +44,7 @@ export async function serveInThisProcess(config: Config, options: ProcessOptions
   const logService = new LogService(config, log, () => telemetry.checkpointFileFailed());
   const open = await openBroker({
     dataDir: config.dataDir,
+    store: config.store,
     profile: config.profile,
     challengeTtlMs: config.limits.challengeTtlMs,
     explain: config.explain,

@@ -31,10 +31,11 @@ export async function serve({ config, workers, onListening }: ServeOptions): Pro
 /** What would end every worker ends here, once: before they are started, the directory is opened as they will open it. */
 async function assertServable(config: Config): Promise<void> {
   const observer = { challenged: ignore, released: ignore, denied: ignore, committed: ignore };
-  const { dataDir: path, profile, limits, explain, log, archiveEvidence } = config;
+  const { dataDir: path, store, profile, limits, explain, log, archiveEvidence } = config;
   const { challengeTtlMs } = limits;
   const open = await openBroker({
     dataDir: path,
+    store,
     profile,
     challengeTtlMs,
     explain,
@@ -58,15 +59,19 @@ function ignore(): void {
 async function prepareDataDir(config: Config): Promise<void> {
   const paths = dataDir(config.dataDir);
   if (!isEmpty(paths.path)) {
-    if (existsSync(paths.database) && existsSync(paths.kek)) return;
+    if (existsSync(paths.kek) && (config.store !== undefined || existsSync(paths.database))) return;
     throw new UsageError(
       `${paths.path} holds no broker, and is not empty; name the directory that portcullis init made`,
     );
   }
   if (config.profile !== 'development') {
-    throw new UsageError(`${paths.path} is not initialised; run: portcullis init --data-dir ${paths.path}`);
+    const further =
+      config.store === undefined
+        ? ''
+        : '; for a further replica copy kek.json of the first one into it (docs/OPERATIONS.md, "PostgreSQL and several replicas")';
+    throw new UsageError(`${paths.path} is not initialised; run: portcullis init --data-dir ${paths.path}${further}`);
   }
-  const made = await initialise({ dataDir: paths.path, profile: 'development' });
+  const made = await initialise({ dataDir: paths.path, profile: 'development', store: config.store });
   if (!made.ok) throw new UsageError(made.detail);
   writePrivateFile(paths.adminToken, `${made.value.adminToken}\n`);
 }
