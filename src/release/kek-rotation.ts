@@ -6,7 +6,7 @@ import type { Principal } from './broker.js';
 import type { BrokerContext } from './context.js';
 import { secretIdentity } from './initialise.js';
 import type { BrokerRecord, KeyVersionRecord } from './records.js';
-import type { Page } from './store.js';
+import type { Page, StoreChange } from './store.js';
 
 const BATCH = 64;
 
@@ -54,6 +54,21 @@ export async function assertKekHeld(context: Pick<BrokerContext, 'keks'>, kek: s
   throw new KekError(
     'the KEK was destroyed by a rotation before what it wraps was stored; nothing was changed, try again',
   );
+}
+
+/**
+ * As assertKekHeld, for what is wrapped anew: throws KekError also where another replica has rotated the KEK and its new
+ * KEK file is not here yet, since the one that is active here may be destroyed there.
+ */
+export async function assertKekCurrent(
+  context: Pick<BrokerContext, 'keks'>,
+  change: Pick<StoreChange, 'broker'>,
+  kek: string,
+): Promise<void> {
+  await assertKekHeld(context, kek);
+  const broker = await change.broker();
+  if (broker === undefined || (await context.keks.holds(broker.kek))) return;
+  throw new KekError('another replica has rotated the KEK; copy its kek.json here, then try again');
 }
 
 async function rewrapBrokerSecrets(context: BrokerContext, by: Principal, kek: string): Promise<void> {

@@ -8,7 +8,7 @@ import { accept, reject, type Rejection, type Result } from '../reason/reason.js
 import { MAX_NAMES } from '../translog/entry-members.js';
 import type { CreateKey, PageRequest, Principal } from './broker.js';
 import type { BrokerContext } from './context.js';
-import { assertKekHeld } from './kek-rotation.js';
+import { assertKekCurrent } from './kek-rotation.js';
 import { listOf, pageOf } from './paging.js';
 import { presentKey } from './present.js';
 import type { KeyRecord, KeyVersionRecord } from './records.js';
@@ -48,7 +48,7 @@ export async function createKey(context: BrokerContext, by: Principal, request: 
     if ((await change.keys.get(key.name)) !== undefined) return taken();
     const unknown = await firstUnknownDeployment(change, key.deployments);
     if (unknown !== undefined) return unknown;
-    await assertKekHeld(context, version.kek);
+    await assertKekCurrent(context, change, version.kek);
     await change.append('key.created', {
       actor: by.tokenId,
       key: key.name,
@@ -80,7 +80,7 @@ export async function rotateKey(context: BrokerContext, by: Principal, name: str
   return changeKey(context, name, async (change, key, versions) => {
     const alive = existing(key);
     if (!alive.ok) return alive;
-    await assertKekHeld(context, version.kek);
+    await assertKekCurrent(context, change, version.kek);
     const sequence = Math.max(0, ...versions.map((each) => each.sequence)) + 1;
     await change.append('key.rotated', { actor: by.tokenId, key: key.name, version: version.version });
     await change.keyVersions.put({ ...version, sequence });

@@ -60,6 +60,23 @@ describe('KEK rotations in several processes', () => {
     await expect(made).rejects.toMatchObject({ name: 'KekError' });
     expect(await broker.broker.showKey('lost')).toMatchObject({ reason: 'key.unknown' });
   });
+
+  test('refuse to wrap under the KEK of before, at a replica that has not the new file yet', async () => {
+    const { createKey, rotateKey } = await import('../../src/release/keys.js');
+    const { openKekFile } = await import('../../src/keystore/file-kek.js');
+    const { copyFileSync } = await import('node:fs');
+    const copy = `${broker.dataDir}-kek-copy.json`;
+    copyFileSync(`${broker.dataDir}/kek.json`, copy);
+    const replica = { ...broker.context, keks: await openKekFile(copy) };
+    valueOf(await createKey(replica, ADMIN, { name: 'before', deployments: ['llm'], type: 'oct' }));
+    valueOf(await broker.broker.rotateKek(ADMIN));
+    const late = createKey(replica, ADMIN, { name: 'late', deployments: ['llm'], type: 'oct' });
+    await expect(late).rejects.toThrow('copy its kek.json here');
+    await expect(rotateKey(replica, ADMIN, 'before')).rejects.toThrow('copy its kek.json here');
+    copyFileSync(`${broker.dataDir}/kek.json`, copy);
+    valueOf(await createKey(replica, ADMIN, { name: 'late', deployments: ['llm'], type: 'oct' }));
+    released(await broker.release(machine, { deployment: 'llm', key: 'late' }));
+  });
 });
 
 describe('the log says what was accepted', () => {
