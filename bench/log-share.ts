@@ -1,9 +1,12 @@
-import { Client } from 'undici';
 import { parseVerifierKey } from '../src/translog/note.js';
 import { verifyReceipt } from '../src/translog/receipt.js';
-import { createRecipient } from '../src/workload/recipient.js';
-import { type BenchBroker, startBenchBroker } from './broker.js';
-import { answerOnce, type LoadTarget, runLoad } from './load.js';
+import { BrokerProcess } from './broker.js';
+import { HttpConnection } from './http-connection.js';
+import { Ledger } from './ledger.js';
+import { type LoadTarget, releaseOnce } from './load.js';
+import { measure } from './measure.js';
+import { pinnedTarget, provision } from './provision.js';
+import { median } from './statistics.js';
 
 const CONNECTIONS = [1, 16, 64];
 const STUB = new URL('stub-log.js', import.meta.url).href;
@@ -25,8 +28,9 @@ interface Sample {
 }
 
 interface Subject {
-  readonly broker: BenchBroker;
+  readonly broker: BrokerProcess;
   readonly target: LoadTarget;
+  readonly ledger: Ledger;
 }
 
 /**
@@ -43,7 +47,7 @@ export async function measureLogShare(
   try {
     await assertLogged(full, true);
     await assertLogged(stubbed, false);
-    for (const { target } of [full, stubbed]) await runLoad(target, 16, Math.min(3, seconds));
+    for (const subject of [full, stubbed]) await sample(subject, 16, Math.min(3, seconds));
     const shares: LogShare[] = [];
     for (const connections of CONNECTIONS) {
       console.error(
@@ -59,17 +63,17 @@ export async function measureLogShare(
 }
 
 async function startSubject(nodeArgs: readonly string[]): Promise<Subject> {
-  const broker = await startBenchBroker(1, nodeArgs);
-  const recipients = await Promise.all(Array.from({ length: 64 }, () => createRecipient('P-256')));
-  const { url, deployment, key } = broker;
-  return { broker, target: { url, deployment, key, attester: await broker.machine('ecdsa-p256'), recipients } };
+  const broker = await BrokerProcess.start({ workers: 1, nodeArgs });
+  await provision(broker);
+  return { broker, target: await pinnedTarget(broker, 'p256'), ledger: new Ledger() };
 }
 
 /** That the one broker has the log in it, and the other has not. */
-async function assertLogged({ broker, target }: Subject, logged: boolean): Promise<void> {
-  const client = new Client(target.url);
-  const answer = JSON.parse(await answerOnce(client, target, 0)) as { jwe: string; receipt: unknown };
-  await client.close();
+async function assertLogged({ broker, target, ledger }: Subject, logged: boolean): Promise<void> {
+  const connection = await HttpConnection.open(target.url);
+  await releaseOnce(connection, target, 0, ledger);
+  connection.close();
+  const answer = JSON.parse(ledger.lastAnswer?.toString() ?? '{}') as { jwe: string; receipt: unknown };
   const verified = verifyReceipt(answer.receipt, { logKey: parseVerifierKey(broker.logKey), jwe: answer.jwe });
   if (verified.ok !== logged)
     throw new Error(`the receipt of a broker ${logged ? 'is not good' : 'without a log is good'}`);
@@ -102,16 +106,7 @@ async function compare(
   };
 }
 
-async function sample({ broker, target }: Subject, connections: number, seconds: number): Promise<Sample> {
-  const before = await broker.usage();
-  const load = await runLoad(target, connections, seconds);
-  const after = await broker.usage();
-  return {
-    perSecond: load.releases / load.seconds,
-    cpuUs: ((after.cpuSeconds - before.cpuSeconds) * 1e6) / load.releases,
-  };
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+async function sample({ broker, target, ledger }: Subject, connections: number, seconds: number): Promise<Sample> {
+  const measured = { broker, databaseCpuSeconds: () => 0 };
+  return measure(measured, target, { kind: 'closed', connections, seconds }, ledger);
 }

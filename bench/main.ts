@@ -1,42 +1,69 @@
 /**
- * `npm run bench -- [--seconds N] [--workers N] [--json FILE] [--cpu-prof DIR]`: the cryptographic floor of this machine, then complete
- * releases (challenge and release, over HTTP, every check on, durable) at 1, 16 and 64 connections, with RSA-2048 and with
- * P-256 AKs.
- *
- * `npm run bench -- --log [--entries N] [--seconds N] [--rounds N] [--json FILE] [--cpu-prof DIR]`: what the transparency log costs. A log of
- * N entries (100,000) is grown through the store, in commits of 32: the cost of an entry by tenths of the log, and how fast the
- * log is verified. Then releases at 1, 16 and 64 connections, with the log and without: two brokers of this build take turns,
- * one of which was loaded with stub-log.ts, that takes Merkle tree and signature out.
- *
- * The load generator shares the machine with the broker. Prints tables and writes JSON.
+ * `npm run bench -- --help` says what can be measured. Progress goes to stderr, tables to stdout, figures to a JSON file.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { parseArgs } from 'node:util';
-import { benchLog } from './log.js';
-import { benchReleases } from './releases.js';
+import { comparisonText, parseReport } from './compare.js';
+import { type BenchOptions, HELP, OptionError, parseOptions } from './options.js';
+import { machine, releasesText, type Report, tablesOf } from './report.js';
 
-const { values } = parseArgs({
-  options: {
-    log: { type: 'boolean', default: false },
-    seconds: { type: 'string' },
-    workers: { type: 'string', default: '1' },
-    entries: { type: 'string', default: '100000' },
-    rounds: { type: 'string', default: '5' },
-    json: { type: 'string' },
-    'cpu-prof': { type: 'string' },
-  },
-});
-const profileDir = values['cpu-prof'];
-const nodeArgs = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
-const workers = Number(values.workers);
-const seconds = Number(values.seconds ?? (values.log ? 3 : 5));
-const figures = values.log
-  ? await benchLog({ entries: Number(values.entries), seconds, rounds: Number(values.rounds), nodeArgs })
-  : await benchReleases(workers, seconds, nodeArgs);
-const machine = { cpu: cpus()[0]?.model, cores: cpus().length, node: process.version };
-const json = values.json ?? (values.log ? 'build/bench-log.json' : 'build/bench.json');
-mkdirSync(dirname(json), { recursive: true });
-writeFileSync(json, `${JSON.stringify({ ...machine, workers, seconds, ...figures }, null, 2)}\n`);
-console.error(`written to ${json}`);
+try {
+  const options = parseOptions(process.argv.slice(2));
+  if (options === undefined) process.stdout.write(HELP);
+  else await bench(options);
+} catch (error) {
+  if (!(error instanceof OptionError)) throw error;
+  console.error(`${error.message}; npm run bench -- --help`);
+  process.exitCode = 2;
+}
+
+async function bench(options: BenchOptions): Promise<void> {
+  const { compare, json, cpuProfile, ...measured } = options;
+  const nodeArgs = cpuProfile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${cpuProfile}`];
+  const earlier = compare === undefined ? undefined : readEarlier(compare);
+  const result = await run(options, nodeArgs);
+  if (result === undefined) return;
+  const { text, ...figures } = result;
+  const report: Report = { bench: options.mode, machine: machine(), options: measured, ...figures };
+  for (const part of [text, tablesOf(report.rows)]) if (part !== '') console.log(`\n${part}`);
+  if (earlier !== undefined) console.log(`\nagainst ${compare ?? ''}:\n${comparisonText(earlier, report)}`);
+  mkdirSync(dirname(json), { recursive: true });
+  writeFileSync(json, `${JSON.stringify(report, null, 1)}\n`);
+  console.error(`written to ${json}`);
+}
+
+/** Undefined where it could not be measured here; it has said why. */
+async function run(
+  options: BenchOptions,
+  nodeArgs: readonly string[],
+): Promise<(Pick<Report, 'rows'> & { readonly text: string }) | undefined> {
+  switch (options.mode) {
+    case 'releases': {
+      const { benchReleases } = await import('./releases.js');
+      const figures = await benchReleases(options, nodeArgs);
+      return { ...figures, text: releasesText(figures) };
+    }
+    case 'log': {
+      const { benchLog } = await import('./log.js');
+      const { entries, seconds, rounds } = options;
+      return { rows: [], text: '', ...(await benchLog({ entries, seconds, rounds, nodeArgs })) };
+    }
+    case 'growth': {
+      const { benchGrowth } = await import('./growth.js');
+      return benchGrowth(options, nodeArgs);
+    }
+    case 'overload': {
+      const { benchOverload } = await import('./overload.js');
+      return benchOverload(options, nodeArgs);
+    }
+  }
+}
+
+/** Before anything is measured: a run that ends with a missing file is a run lost. */
+function readEarlier(path: string): Report {
+  try {
+    return parseReport(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new OptionError(`--compare ${path}: ${error instanceof Error ? error.message : 'cannot be read'}`);
+  }
+}
