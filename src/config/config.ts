@@ -23,7 +23,7 @@ export interface Config {
   readonly limits: {
     readonly bodyBytes: number;
     readonly challengeTtlMs: number;
-    /** Per process; 0: unlimited. */
+    /** Over all workers; 0: unlimited. */
     readonly releasesPerSecond: number;
   };
   readonly explain: 'full' | 'codes';

@@ -44,7 +44,7 @@ export const SETTINGS = {
   'limits.challenge_ttl': setting(duration('1s', '1h'), 'how long a nonce is valid', '120s'),
   'limits.releases_per_second': setting(
     integer(0, 1_000_000),
-    'release requests per second and process; 0: unlimited',
+    'release requests per second, over all workers of one serve; 0: unlimited',
     '0',
   ),
   'log.names': setting(

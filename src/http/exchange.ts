@@ -64,11 +64,18 @@ export class Exchange {
     const { request, response } = this;
     if (response.headersSent || response.destroyed) return;
     const unread = !request.complete && request.listenerCount('data') === 0;
-    if (unread && expectsContinue(request)) response.setHeader('connection', 'close');
-    else if (unread) readOff(request);
-    if (this.#services.lifecycle.phase === 'draining') response.setHeader('connection', 'close');
+    const neverSent = unread && expectsContinue(request);
+    if (unread && !neverSent) readOff(request);
+    const draining = this.#services.lifecycle.phase === 'draining';
+    if (neverSent || draining) response.setHeader('connection', 'close');
     response.writeHead(status, this.#headers(contentType, Buffer.byteLength(body)));
-    response.end(body);
+    if (request.complete || neverSent || (response.shouldKeepAlive && !draining)) {
+      response.end(body);
+      return;
+    }
+    // The end of the last answer closes the socket, and while a client still sends its body that would take the answer away from it.
+    response.write(body);
+    request.once('end', () => response.end());
   }
 
   refuse(refusal: Denial): void {

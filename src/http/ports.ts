@@ -27,3 +27,28 @@ export interface Metrics {
   /** The Prometheus text of /metrics. */
   exposition(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
+
+/** What was refused or closed so that the rest goes on, by what and why. */
+export type Shed =
+  | 'request.share'
+  | 'request.overload'
+  | 'body.share'
+  | 'body.full'
+  | 'connection.share'
+  | 'connection.full'
+  | 'connection.idle'
+  | 'connection.pipelined'
+  | 'connection.stalled'
+  | 'connection.refused';
+
+/** Of what there is more or less at any moment. */
+export type Level = 'connections' | 'requests_under_way' | 'requests_waiting' | 'body_bytes';
+
+/** What watches how loaded the process is. */
+export interface LoadObserver {
+  shed(what: Shed): void;
+  /** A request waited so long before it was let in. */
+  waited(milliseconds: number): void;
+  /** Hands in what is asked whenever somebody looks. */
+  level(of: Level, read: () => number): void;
+}

@@ -13,8 +13,10 @@ import {
 } from 'node:http';
 import { createServer as createHttpsServer, type ServerOptions as TlsServerOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { type Connection, Connections } from './connections.js';
 import type { Lifecycle } from './lifecycle.js';
-import type { Log } from './ports.js';
+import type { LoadObserver, Log } from './ports.js';
 import { PROBLEM_TYPE, transportProblem } from './problem.js';
 
 /** PEM texts. */
@@ -36,19 +38,23 @@ export interface ServerLimits {
   /** Between two requests of a connection. */
   readonly keepAliveTimeoutMs: number;
   readonly handshakeTimeoutMs: number;
+  /** How long a client may leave an answer lying that it does not take. */
+  readonly stallTimeoutMs: number;
   /** How often the timeouts above are looked at. */
   readonly checkIntervalMs: number;
   readonly maxHeaderBytes: number;
+  /** Shared among sources: see Connections. */
   readonly maxConnections: number;
   /** How long requests in flight may take after stop. */
   readonly drainTimeoutMs: number;
 }
 
 export const DEFAULT_LIMITS: ServerLimits = {
-  headersTimeoutMs: 10_000,
+  headersTimeoutMs: 30_000,
   requestTimeoutMs: 30_000,
   keepAliveTimeoutMs: 15_000,
   handshakeTimeoutMs: 10_000,
+  stallTimeoutMs: 30_000,
   checkIntervalMs: 1_000,
   maxHeaderBytes: 16 * 1024,
   maxConnections: 16_384,
@@ -63,6 +69,7 @@ export interface ListenOptions {
   readonly limits?: Partial<ServerLimits>;
   readonly lifecycle: Lifecycle;
   readonly log: Log;
+  readonly load?: LoadObserver;
 }
 
 export interface BrokerServer {
@@ -80,31 +87,37 @@ export interface BrokerServer {
 export function createServer(listener: RequestListener, options: ListenOptions): BrokerServer {
   const { host, port, tls, lifecycle, log } = options;
   const limits: ServerLimits = { ...DEFAULT_LIMITS, ...options.limits };
-  const answers = new WeakMap<Socket, ServerResponse>();
+  const connections = new Connections(limits.maxConnections, options.load);
   const onRequest: RequestListener = (request, response) => {
-    answers.set(request.socket, response);
-    listener(request, response);
+    if (connections.begin(request.socket, response)) listener(request, response);
   };
   const server =
     tls === undefined
       ? createHttpServer(httpOptions(limits), onRequest)
       : createHttpsServer({ ...httpOptions(limits), ...tlsOptions(tls, limits) }, onRequest);
-  server.maxConnections = limits.maxConnections;
-  const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    lifecycle.accept();
+    connections.accept(socket, { tls: tls !== undefined });
   });
+  server.on('secureConnection', (socket: Socket) => connections.secured(socket));
   // Clients that wait for `100 Continue` get it when their body is wanted, and not before.
   server.on('checkContinue', onRequest).on('checkExpectation', onRequest);
+  const refusals = new FewLines(log);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    log.info({ code: error.code, remote_address: socket.remoteAddress }, 'connection refused');
-    refuseConnection(socket, error.code, answers.get(socket));
+    options.load?.shed('connection.refused');
+    refusals.write({ code: error.code, remote_address: socket.remoteAddress }, 'connection refused');
+    refuseConnection(socket, error.code, connections.answerOn(socket));
   });
   server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    log.info({ code: error.code, remote_address: socket.remoteAddress }, 'TLS handshake failed');
+    options.load?.shed('connection.refused');
+    refusals.write({ code: error.code, remote_address: socket.remoteAddress }, 'TLS handshake failed');
     socket.destroy();
   });
+  const watch = setInterval(
+    () => connections.closeStalled(performance.now(), limits.stallTimeoutMs),
+    limits.checkIntervalMs,
+  ).unref();
+  server.once('close', () => clearInterval(watch));
 
   let stopped: Promise<void> | undefined;
   return {
@@ -116,7 +129,7 @@ export function createServer(listener: RequestListener, options: ListenOptions):
     },
     stop: () => {
       lifecycle.drain();
-      stopped ??= close(server, sockets, limits.drainTimeoutMs);
+      stopped ??= close(server, connections, limits.drainTimeoutMs);
       return stopped;
     },
   };
@@ -149,10 +162,13 @@ function tlsOptions({ cert, key, clientCa, challengeClientCa }: TlsFiles, limits
   };
 }
 
+/** Connections that the operating system keeps until they are accepted, one a turn of the event loop; what goes beyond is tried again by the client, after a second. */
+const BACKLOG = 4096;
+
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, fail) => {
     server.once('error', fail);
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, backlog: BACKLOG }, () => {
       server.off('error', fail);
       resolve();
     });
@@ -164,19 +180,41 @@ function urlOf(server: Server, scheme: string, host: string): string {
   return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
 }
 
-function close(server: Server, sockets: ReadonlySet<Socket>, drainTimeoutMs: number): Promise<void> {
+function close(server: Server, connections: Iterable<Connection>, drainTimeoutMs: number): Promise<void> {
   return new Promise((resolve) => {
     const cutOff = setTimeout(() => {
-      for (const socket of sockets) socket.destroy();
+      for (const { tcp } of connections) tcp.destroy();
     }, drainTimeoutMs);
     server.close(() => {
       clearTimeout(cutOff);
       resolve();
     });
     // Node closes connections that are idle after a request; those that never sent a byte are idle too.
-    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+    for (const { tcp } of connections) if (tcp.bytesRead === 0) tcp.destroy();
   });
 }
+
+/** Lines about clients that misbehave: whoever makes ten thousand of them fills no log. The metrics count them all. */
+class FewLines {
+  readonly #log: Log;
+  #secondAtMs = 0;
+  #written = 0;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  write(fields: Readonly<Record<string, unknown>>, message: string): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#secondAtMs >= 1000) {
+      this.#secondAtMs = nowMs;
+      this.#written = 0;
+    }
+    if (this.#written++ < LINES_PER_SECOND) this.#log.info(fields, message);
+  }
+}
+
+const LINES_PER_SECOND = 20;
 
 /** Answers what the parser gave up on, unless an answer is under way on the socket, and closes it. */
 function refuseConnection(socket: Socket, code: string | undefined, current: ServerResponse | undefined): void {

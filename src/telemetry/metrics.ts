@@ -6,6 +6,7 @@ import {
   AggregatorRegistry,
   collectDefaultMetrics,
   Counter,
+  Gauge,
   Histogram,
   type MetricObject,
   Registry,
@@ -20,6 +21,26 @@ export interface RequestSeen {
   readonly reason?: ReasonCode;
   readonly seconds: number;
 }
+
+/** What was refused or closed so that the rest goes on: what it was, and why. */
+export const SHED_CAUSES = {
+  request: ['share', 'overload'],
+  body: ['share', 'full'],
+  connection: ['share', 'full', 'idle', 'pipelined', 'stalled', 'refused'],
+} as const;
+
+type ShedCauses = typeof SHED_CAUSES;
+export type ShedSeen = { [W in keyof ShedCauses]: `${W}.${ShedCauses[W][number]}` }[keyof ShedCauses];
+
+/** Of what there is more or less at any moment. */
+export type LevelSeen = 'connections' | 'requests_under_way' | 'requests_waiting' | 'body_bytes';
+
+const LEVELS: Readonly<Record<LevelSeen, string>> = {
+  connections: 'Connections of clients.',
+  requests_under_way: 'Requests that were let in and are not answered yet.',
+  requests_waiting: 'Requests that wait to be let in.',
+  body_bytes: 'Memory that request bodies hold.',
+};
 
 export interface Exposition {
   readonly contentType: string;
@@ -38,6 +59,12 @@ export interface Telemetry {
   requested(request: RequestSeen): void;
   /** The checkpoint file could not be written. */
   checkpointFileFailed(): void;
+  /** Something was refused or closed to keep the rest going. */
+  shed(what: ShedSeen): void;
+  /** A request waited so long, in ms, before it was let in. */
+  waited(milliseconds: number): void;
+  /** Hands in what is asked at each exposition. */
+  level(of: LevelSeen, read: () => number): void;
   exposition(): Promise<Exposition>;
   /** The values as data, for `mergeSnapshots` in the process that speaks for all. */
   snapshot(): Promise<readonly MetricObject[]>;
@@ -85,7 +112,31 @@ export function createTelemetry({ processMetrics = true }: { readonly processMet
     buckets: FAST_SECONDS,
     registers,
   });
+  const shed = new Counter({
+    name: 'portcullis_shed_total',
+    help: 'Requests, request bodies and connections refused or closed under load, by cause.',
+    labelNames: ['what', 'cause'],
+    registers,
+  });
+  const waitSeconds = seconds(
+    'portcullis_admission_wait_seconds',
+    'How long requests waited that were not let in at once.',
+  );
+  const levels = new Map<LevelSeen, () => number>();
+  for (const [level, help] of Object.entries(LEVELS)) {
+    new Gauge({
+      name: `portcullis_${level}`,
+      help,
+      registers,
+      collect() {
+        this.set(levels.get(level as LevelSeen)?.() ?? 0);
+      },
+    });
+  }
   for (const reason of Object.keys(REASONS)) denials.inc({ reason }, 0);
+  for (const [what, causes] of Object.entries(SHED_CAUSES)) {
+    for (const cause of causes) shed.inc({ what, cause }, 0);
+  }
 
   return {
     challenged: () => challenges.inc(),
@@ -103,6 +154,12 @@ export function createTelemetry({ processMetrics = true }: { readonly processMet
       if (reason !== undefined) problems.inc({ reason: label(reason) });
     },
     checkpointFileFailed: () => fileFailures.inc(),
+    shed: (given) => {
+      const [what = '', cause = ''] = given.split('.');
+      if (Object.hasOwn(SHED_CAUSES, what)) shed.inc({ what, cause });
+    },
+    waited: (milliseconds) => waitSeconds.observe(milliseconds / 1000),
+    level: (of, read) => void levels.set(of, read),
     exposition: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
     snapshot: () => registry.getMetricsAsJSON(),
   };

@@ -84,9 +84,11 @@ describe('the URL of a database', () => {
   });
 
   test('shows no password, however it is printed, and is the same when it is read again', () => {
+    // A URL cannot name a database `.` or `..`: both are steps of its path.
     const part = fc
       .string({ minLength: 1, maxLength: 20 })
-      .filter((text) => /^[\x20-\x7e]+$/.test(text) && !text.includes('/'));
+      .filter((text) => /^[\x20-\x7e]+$/.test(text) && !text.includes('/'))
+      .filter((text) => !/^\.\.?$/.test(text));
     fc.assert(
       fc.property(part, part, fc.constantFrom('db.example', '127.0.0.1', '[::1]'), (user, database, host) => {
         const secret = 'hunter2-canary';

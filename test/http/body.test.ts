@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { BodyBudget, READ_OFF_BYTES, SMALL_BODY_BYTES } from '../../src/http/body.js';
+import { BodyBudget, READ_OFF_BYTES } from '../../src/http/body.js';
+import type { LoadObserver, Shed } from '../../src/http/ports.js';
 import { accept } from '../../src/reason/reason.js';
 import { challenge, fakeBroker, releaseRequest, TOKENS } from './fake-broker.js';
 import { ask, raw, type Running, start } from './harness.js';
@@ -106,40 +107,101 @@ describe('the size of a body', () => {
     expect(sent).toBeLessThan(4 * READ_OFF_BYTES);
   });
 
-  test('large bodies that stand still refuse large and chunked ones, and no small one', async () => {
-    const MIB = 1024 * 1024;
-    const other = await start();
+  test('large bodies that stand still keep their source from sending more, and no other source, and no small body', async () => {
+    const SIZE = 128 * 1024;
+    const memory = 64 * SIZE;
+    const shed: Shed[] = [];
+    let bodyBytes = (): number => NaN;
+    const load: LoadObserver = {
+      shed: (what) => void shed.push(what),
+      waited: () => undefined,
+      level: (of, read) => {
+        if (of === 'body_bytes') bodyBytes = read;
+      },
+    };
+    const other = await start({ native: { load, bodyMemory: { small: memory, large: memory } } });
     const stalled: Socket[] = [];
     try {
-      const almost = Buffer.alloc(MIB - 1, 0x20);
-      for (let i = 0; i < 256; i++) {
+      const almost = Buffer.alloc(SIZE - 1, 0x20);
+      for (let i = 0; i < 70; i++) {
         const socket = connect(other.port, '127.0.0.1');
         stalled.push(socket.on('error', () => undefined));
         socket.write(
-          `POST /v1/releases HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${String(MIB)}\r\n\r\n`,
+          `POST /v1/releases HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${String(SIZE)}\r\n\r\n`,
         );
         socket.write(almost);
       }
-      // Everything is held once what is left, a byte for each, does not do for this one.
-      const probe = chunked('/v1/challenges', [padded(257)]);
-      while (!(await raw(other.port, probe)).startsWith('HTTP/1.1 429 '));
-      const large = (length: number) =>
-        ask(`${other.url}/v1/challenges`, { method: 'POST', body: padded(length) }).then(({ status, json }) => [
-          status,
-          json['reason'],
-        ]);
-      expect(await large(SMALL_BODY_BYTES + 1)).toEqual([429, 'request.rate_limited']);
-      expect(await large(SMALL_BODY_BYTES)).toEqual([201, undefined]);
+      const large = (localAddress: string) =>
+        ask(`${other.url}/v1/challenges`, { method: 'POST', body: padded(SIZE), tls: { localAddress } }).then(
+          ({ status, json, headers }) => [status, json['reason'], headers['retry-after']],
+        );
+      while ((await large('127.0.0.1'))[0] !== 429);
+      expect(await large('127.0.0.1')).toEqual([429, 'request.rate_limited', '1']);
+      expect(shed).toContain('body.share');
+      expect(bodyBytes()).toBeGreaterThan(memory / 2);
+      expect(bodyBytes()).toBeLessThanOrEqual(memory);
+      expect(await large('127.0.0.2')).toEqual([201, undefined, undefined]);
       const small = await ask(`${other.url}/v1/releases`, { method: 'POST', body: releaseRequest });
       expect(small.status).toBe(200);
 
       // What they held is free again when they are gone.
       for (const socket of stalled) socket.destroy();
-      while ((await large(SMALL_BODY_BYTES + 1))[0] !== 201);
+      while ((await large('127.0.0.1'))[0] !== 201);
+      expect(bodyBytes()).toBe(0);
     } finally {
       for (const socket of stalled) socket.destroy();
       await other.stop();
     }
+  });
+
+  test('a body that comes a byte at a time is read whole, and takes the memory of its bytes', async () => {
+    let bodyBytes = (): number => NaN;
+    const load: LoadObserver = {
+      shed: () => undefined,
+      waited: () => undefined,
+      level: (of, read) => {
+        if (of === 'body_bytes') bodyBytes = read;
+      },
+    };
+    const other = await start({ native: { load } });
+    try {
+      const text = padded(3000);
+      const socket = connect({ port: other.port, host: '127.0.0.1', noDelay: true });
+      socket.write(
+        `POST /v1/challenges HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${String(text.length)}\r\n\r\n`,
+      );
+      let most = 0;
+      for (const character of text) {
+        socket.write(character);
+        await new Promise((resolve) => setImmediate(resolve));
+        most = Math.max(most, bodyBytes());
+      }
+      const [answer] = (await once(socket, 'data')) as [Buffer];
+      expect(answer.toString()).toMatch(/^HTTP\/1\.1 201 /);
+      expect(most).toBeGreaterThan(0);
+      expect(most).toBeLessThanOrEqual(3000);
+      expect(bodyBytes()).toBe(0);
+    } finally {
+      await other.stop();
+    }
+  });
+
+  test('over the limit with connection: close, the answer arrives at once and the client may finish sending', async () => {
+    const socket = connect(running.port, '127.0.0.1');
+    const length = 3 * 1024 * 1024;
+    let failed: unknown;
+    socket.on('error', (error) => (failed = error));
+    socket.write(
+      `POST /v1/challenges HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${String(length)}\r\n\r\n`,
+    );
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 413 [^]*"reason":"request.too_large"/);
+    const block = Buffer.alloc(64 * 1024, 0x20);
+    for (let sent = 0; sent < length; sent += block.length) {
+      await new Promise((resolve) => socket.write(block, resolve));
+    }
+    await once(socket, 'close');
+    expect([failed, socket.bytesWritten > length]).toEqual([undefined, true]);
   });
 
   test('bodies of one kind under way share a budget', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { REASONS, type ReasonCode } from '../../src/reason/reason.js';
-import { createTelemetry, mergeSnapshots } from '../../src/telemetry/metrics.js';
+import { createTelemetry, mergeSnapshots, type ShedSeen } from '../../src/telemetry/metrics.js';
 
 /** The lines of an exposition that carry values. */
 async function values(telemetry: { exposition(): Promise<{ readonly text: string }> }): Promise<string[]> {
@@ -35,6 +35,31 @@ describe('the metrics', () => {
         'portcullis_http_request_duration_seconds_count{route="unknown",method="other",status="404"} 1',
       ]),
     );
+  });
+
+  test('count what was shed, and read levels when somebody looks', async () => {
+    const telemetry = plain();
+    telemetry.shed('request.share');
+    telemetry.shed('request.share');
+    telemetry.shed('connection.idle');
+    telemetry.shed('made.up' as ShedSeen);
+    telemetry.waited(250);
+    let connections = 1;
+    telemetry.level('connections', () => connections);
+    connections = 7;
+    const lines = await values(telemetry);
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'portcullis_shed_total{what="request",cause="share"} 2',
+        'portcullis_shed_total{what="request",cause="overload"} 0',
+        'portcullis_shed_total{what="connection",cause="idle"} 1',
+        'portcullis_admission_wait_seconds_sum 0.25',
+        'portcullis_connections 7',
+        'portcullis_requests_waiting 0',
+      ]),
+    );
+    expect(lines.filter((line) => line.includes('made'))).toEqual([]);
+    expect(lines.filter((line) => line.startsWith('portcullis_shed_total'))).toHaveLength(10);
   });
 
   test('have every reason of the registry from the start', async () => {

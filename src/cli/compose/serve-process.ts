@@ -28,6 +28,8 @@ export interface ProcessOptions {
   readonly untilStopped?: Promise<unknown>;
   /** False in a process that is one of several, but for one of them: a start is recorded once. */
   readonly recordsStart?: boolean;
+  /** How many processes serve, this one included; default 1. Each has its part of `limits.releases_per_second`. */
+  readonly workers?: number;
   /** Members of every line of the log. */
   readonly logBase?: Readonly<Record<string, unknown>>;
 }
@@ -64,10 +66,11 @@ export async function serveInThisProcess(config: Config, options: ProcessOptions
       broker: open.broker,
       version: VERSION,
       bodyBytes: config.limits.bodyBytes,
-      releasesPerSecond: config.limits.releasesPerSecond,
+      releasesPerSecond: config.limits.releasesPerSecond / (options.workers ?? 1),
       challengeNeedsCertificate: config.challengeClientCa !== undefined,
       log,
       metrics,
+      load: telemetry,
       lifecycle,
     });
     const { store, logKey } = open.context;
@@ -88,6 +91,7 @@ export async function serveInThisProcess(config: Config, options: ProcessOptions
       ...(tls === undefined ? {} : { tls }),
       lifecycle,
       log,
+      load: telemetry,
     });
     const stopHousekeeping = sound
       ? startHousekeeping(open.context, (job, error) => log.error({ job, err: error }, 'housekeeping failed'))

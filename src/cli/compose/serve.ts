@@ -16,7 +16,7 @@ import { serveAsWorker, superviseWorkers } from './workers.js';
  * command line or the configuration must change, and the errors of opening the data directory.
  */
 export async function serve({ config, workers, onListening }: ServeOptions): Promise<number> {
-  if (cluster.isWorker) return serveAsWorker(config);
+  if (cluster.isWorker) return serveAsWorker(config, workers);
   await prepareDataDir(config);
   try {
     if (workers === 1) return await serveInThisProcess(config, { onListening });

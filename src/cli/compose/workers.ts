@@ -60,8 +60,8 @@ export async function superviseWorkers(count: number, onListening: (url: string)
   });
 }
 
-/** Serves as one of several workers. Ends with the supervising process, however that ended. */
-export async function serveAsWorker(config: Config): Promise<number> {
+/** Serves as one of `workers`. Ends with the supervising process, however that ended. */
+export async function serveAsWorker(config: Config, workers: number): Promise<number> {
   const waiting: ((exposition: Exposition) => void)[] = [];
   let telemetry: Telemetry | undefined;
   const untilStopped = new Promise<void>((resolve) => {
@@ -89,6 +89,7 @@ export async function serveAsWorker(config: Config): Promise<number> {
           if (waiting.push(resolve) === 1) tell({ exposition: 'wanted' });
         }),
       untilStopped,
+      workers,
       // Of the first workers, not of one that replaces another.
       recordsStart: cluster.worker?.id === 1,
       logBase: { worker: cluster.worker?.id ?? 0 },

@@ -6,19 +6,27 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import express, { type ErrorRequestHandler, type Express } from 'express';
 import type { Broker } from '../../release/broker.js';
 import { reject } from '../../reason/reason.js';
-import { BodyBudget } from '../body.js';
+import { Admission, type AdmissionLimits } from '../admission.js';
 import { Exchange, type ExchangeServices } from '../exchange.js';
 import { headerFault } from '../header-fault.js';
-import { type Endpoint, endpoint, type EndpointServices, unknownRoute } from './endpoint.js';
+import type { LoadObserver } from '../ports.js';
+import { Shares } from '../shares.js';
+import { whenGone } from '../socket-gone.js';
+import { sourceOf } from '../source.js';
+import { type Endpoint, endpoint, type EndpointServices, overloaded, unknownRoute } from './endpoint.js';
 import { describeRoutes } from './openapi.js';
 import { operationRoutes } from './operations.js';
 import { limitPerSecond } from './rate-limit.js';
 import type { Route } from './route.js';
 import { brokerRoutes } from './routes.js';
 
-/** The most memory that bodies of requests under way may hold: small ones, and all others. */
-const SMALL_BODY_BUDGET_BYTES = 64 * 1024 * 1024;
-const BODY_BUDGET_BYTES = 256 * 1024 * 1024;
+/** The most memory that bodies of requests under way may hold: small ones, and all others. In bytes. */
+const BODY_MEMORY = { small: 64 * 1024 * 1024, large: 256 * 1024 * 1024 };
+
+/** The two calls of every release. */
+const HOT_LIMITS: AdmissionLimits = { places: 2048, turnMs: 20, maxWaitMs: 500, unhurried: 256 };
+/** All others: they have a line of their own, so that health, metrics and administration answer however many releases are asked for. */
+const OTHER_LIMITS: AdmissionLimits = { places: 1024, turnMs: 8, maxWaitMs: 1000, unhurried: 128 };
 
 export interface NativeOptions extends ExchangeServices {
   readonly broker: Broker;
@@ -26,10 +34,14 @@ export interface NativeOptions extends ExchangeServices {
   readonly version: string;
   /** Largest request body in bytes. */
   readonly bodyBytes: number;
-  /** Of this process; 0: unlimited. */
+  /** Of this process, and not always a whole number; 0: unlimited. */
   readonly releasesPerSecond: number;
   /** POST /v1/challenges needs a client certificate that verifies: `challenge.client_ca`. */
   readonly challengeNeedsCertificate: boolean;
+  readonly load?: LoadObserver;
+  /** Others than usual, for tests. */
+  readonly hotLimits?: Partial<AdmissionLimits>;
+  readonly bodyMemory?: typeof BODY_MEMORY;
 }
 
 export interface NativeApp {
@@ -46,13 +58,20 @@ export interface NativeApp {
  * comparison ahead of it, and answered by the very same endpoint, since Express costs more than their cryptography.
  */
 export function createNativeApp(options: NativeOptions): NativeApp {
+  const { load, lifecycle } = options;
+  const accepted = (): number => lifecycle.accepted;
+  const admission = new Admission({ ...HOT_LIMITS, ...options.hotLimits }, load, accepted);
+  const others = new Admission(OTHER_LIMITS, load, accepted);
+  const { small: smallBytes, large: largeBytes } = options.bodyMemory ?? BODY_MEMORY;
+  const small = new Shares(smallBytes);
+  const large = new Shares(largeBytes);
+  load?.level('requests_under_way', () => admission.held + others.held - admission.waiting - others.waiting);
+  load?.level('requests_waiting', () => admission.waiting + others.waiting);
+  load?.level('body_bytes', () => small.held + large.held);
   const services: EndpointServices = {
     broker: options.broker,
-    limits: {
-      maxBytes: options.bodyBytes,
-      smallBudget: new BodyBudget(SMALL_BODY_BUDGET_BYTES),
-      budget: new BodyBudget(Math.max(BODY_BUDGET_BYTES, options.bodyBytes)),
-    },
+    limits: { maxBytes: options.bodyBytes, small, large, load },
+    admission,
     rateLimit: options.releasesPerSecond === 0 ? undefined : limitPerSecond(options.releasesPerSecond),
     challengeNeedsCertificate: options.challengeNeedsCertificate,
   };
@@ -82,9 +101,38 @@ export function createNativeApp(options: NativeOptions): NativeApp {
       return;
     }
     exchanges.set(request, exchange);
-    app(request as Parameters<Express>[0], response as Parameters<Express>[1]);
+    inTurn(others, exchange, () => {
+      app(request as Parameters<Express>[0], response as Parameters<Express>[1]);
+    });
   };
   return { listener, app, routes };
+}
+
+/** Calls `route` when there is room, which the exchange then has until it is over. */
+function inTurn(admission: Admission, exchange: Exchange, route: () => void): void {
+  const source = sourceOf(exchange.request.socket);
+  const entered = admission.enter(source);
+  if (typeof entered === 'string') {
+    exchange.refuse(overloaded(entered));
+    return;
+  }
+  const begin = (): void => {
+    const { request, response } = exchange;
+    if (request.socket.destroyed) {
+      admission.leave(source);
+      return;
+    }
+    const leave = (): void => {
+      forget();
+      response.off('close', leave);
+      admission.leave(source);
+    };
+    const forget = whenGone(request.socket, leave);
+    response.once('close', leave);
+    route();
+  };
+  if (entered === undefined) begin();
+  else void entered.then(begin);
 }
 
 function router(endpoints: ReadonlyMap<Route, Endpoint>, exchanges: WeakMap<IncomingMessage, Exchange>): Express {

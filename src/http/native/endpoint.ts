@@ -1,7 +1,9 @@
-import { reject, type Result } from '../../reason/reason.js';
+import { reject } from '../../reason/reason.js';
 import type { Broker, Denial, Principal } from '../../release/broker.js';
-import { type BodyLimits, hasBody, readJson } from '../body.js';
+import type { Admission, Refused } from '../admission.js';
+import { type BodyLimits, ClientGoneError, hasBody, type HeldBody, parseBody, receiveBody } from '../body.js';
 import type { Exchange } from '../exchange.js';
+import { sourceOf } from '../source.js';
 import { authenticate, checkClientCertificate } from './authenticate.js';
 import { parsePath, parseQuery } from './parameters.js';
 import type { RateLimit } from './rate-limit.js';
@@ -12,6 +14,8 @@ import { compile, type Validator } from './validate.js';
 export interface EndpointServices {
   readonly broker: Broker;
   readonly limits: BodyLimits;
+  /** Of the hot routes. */
+  readonly admission: Admission;
   /** undefined: no limit. */
   readonly rateLimit: RateLimit | undefined;
   /** Whether `challenge.client_ca` is configured. */
@@ -22,9 +26,9 @@ export interface EndpointServices {
 export type Endpoint = (exchange: Exchange, pathValues: Readonly<Record<string, unknown>>) => Promise<void>;
 
 /**
- * A route as something that answers. In order: rate, credential, role, path values, query; only then is the body read,
- * validated, and the use case called. A body may take its time, so the credential and its role are checked once more behind
- * it: a token that was revoked meanwhile is auth.invalid.
+ * A route as something that answers. In order: for the hot routes whether there is room, rate, credential, role, path values,
+ * query; only then is the body read, its request let in, parsed and validated, and the use case called. A body may take its
+ * time, so the credential and its role are checked once more behind it: a token that was revoked meanwhile is auth.invalid.
  */
 export function endpoint(route: Route, services: EndpointServices): Endpoint {
   const validate = route.body === undefined ? undefined : compile(route.body);
@@ -32,8 +36,10 @@ export function endpoint(route: Route, services: EndpointServices): Endpoint {
     exchange.matched(route.method, route.path);
     try {
       const outcome = await answer(route, validate, services, exchange, pathValues);
+      const answering = (): void => send(exchange, route, outcome);
+      if (outcome === OVER_SHARE || outcome === OVERLOADED) services.admission.answer(answering);
       // Across a turn of the event loop, so that one connection with many requests waits for the others.
-      setImmediate(() => send(exchange, route, outcome));
+      else setImmediate(answering);
     } catch (error) {
       exchange.fault(error);
     }
@@ -47,6 +53,9 @@ async function answer(
   { request, response }: Exchange,
   pathValues: Readonly<Record<string, unknown>>,
 ): Promise<Outcome> {
+  const source = sourceOf(request.socket);
+  const refused = route.hot === true ? services.admission.refusal(source) : undefined;
+  if (refused !== undefined) return overloaded(refused);
   if (
     route.rateLimited === true &&
     services.rateLimit !== undefined &&
@@ -68,28 +77,72 @@ async function answer(
   if (path === undefined) return unknownRoute();
   const query = parseQuery(request.url ?? '', route.query);
   if (!query.ok) return query;
-  const body = await readBody(route, validate, services, { request, response });
-  if (!body.ok) return body;
-  if (route.access !== 'public' && hasBody(request)) {
-    const caller = await authenticate(services.broker, request, route.access);
-    if (!caller.ok) return caller;
-    principal = caller.value;
+
+  const call = (body: unknown): Promise<Outcome> => {
+    const handle = (by: Principal | undefined) => route.handle({ principal: by, path, query: query.value, body });
+    if (route.access === 'public' || !hasBody(request)) return handle(principal);
+    return authenticate(services.broker, request, route.access).then((again) =>
+      again.ok ? handle(again.value) : again,
+    );
+  };
+  if (validate === undefined) {
+    return hasBody(request) ? reject('request.malformed', 'this route takes no body') : call(undefined);
   }
-  return route.handle({ principal, path, query: query.value, body: body.value });
+  if (route.bodyOptional && !hasBody(request)) return call({});
+  const received = await receiveBody(request, response, services.limits, source);
+  if (!received.ok) return received;
+  const held = received.value;
+  try {
+    return route.hot === true
+      ? await whenLetIn(services.admission, request, () => callWith(held, validate, call))
+      : await callWith(held, validate, call);
+  } finally {
+    held.release();
+  }
 }
 
-async function readBody(
-  route: Route,
-  validate: Validator | undefined,
-  { limits }: EndpointServices,
-  { request, response }: Pick<Exchange, 'request' | 'response'>,
-): Promise<Result<unknown>> {
-  if (validate === undefined) {
-    return hasBody(request) ? reject('request.malformed', 'this route takes no body') : { ok: true, value: undefined };
+/** Does the work when there is room for it. Throws ClientGoneError where nobody waits for it any more. */
+async function whenLetIn(
+  admission: Admission,
+  { socket }: Exchange['request'],
+  work: () => Outcome | Promise<Outcome>,
+): Promise<Outcome> {
+  const source = sourceOf(socket);
+  const entered = admission.enter(source);
+  if (typeof entered === 'string') return overloaded(entered);
+  try {
+    if (entered !== undefined) {
+      await entered;
+      if (socket.destroyed) throw new ClientGoneError('the client went away');
+    }
+    return await work();
+  } finally {
+    admission.leave(source);
   }
-  if (route.bodyOptional && !hasBody(request)) return { ok: true, value: {} };
-  const body = await readJson(request, response, limits);
-  return body.ok ? validate(body.value) : body;
+}
+
+function callWith(
+  held: HeldBody,
+  validate: Validator,
+  call: (body: unknown) => Promise<Outcome>,
+): Outcome | Promise<Outcome> {
+  const parsed = parseBody(held.take());
+  const body = parsed.ok ? validate(parsed.value) : parsed;
+  return body.ok ? call(body.value) : body;
+}
+
+const OVER_SHARE: Denial = reject(
+  'request.rate_limited',
+  'more requests from this address than its share of what the broker can answer now',
+);
+const OVERLOADED: Denial = reject(
+  'store.unavailable',
+  'more is asked of the broker than it can record in time; nothing was released',
+);
+
+/** The refusal of a request that there is no room for: 429 to whom goes beyond his share, 503 where all is asked too much. Both say when to ask again. */
+export function overloaded(refused: Refused): Denial {
+  return refused === 'share' ? OVER_SHARE : OVERLOADED;
 }
 
 function send(exchange: Exchange, route: Route, outcome: Outcome): void {

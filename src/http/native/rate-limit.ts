@@ -6,14 +6,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 export type RateLimit = (request: IncomingMessage, response: ServerResponse) => Promise<boolean>;
 
 /**
- * Lets `perSecond` requests pass in each second, over all callers of this process; several processes each count for
- * themselves. Sets the RateLimit headers (IETF draft 7).
+ * Lets `perSecond` requests pass in each second, over all callers of this process; where that is no whole number, the next
+ * one in a window as much longer than a second (2.5 are three in 1.2 s). Several processes each count for themselves, so each
+ * is given its part. Sets the RateLimit headers (IETF draft 7).
  */
 export function limitPerSecond(perSecond: number): RateLimit {
   const passed = new WeakSet<IncomingMessage>();
+  const limit = Math.ceil(perSecond);
   const limiter = rateLimit({
-    windowMs: 1000,
-    limit: perSecond,
+    windowMs: Math.ceil((1000 * limit) / perSecond),
+    limit,
     keyGenerator: () => 'broker',
     // Draft 8 is written with methods of Express, which the plain response has not.
     standardHeaders: 'draft-7',

@@ -572,6 +572,31 @@ describe('the rate limit', () => {
   });
 });
 
+describe('the part of the rate that one of several processes has', () => {
+  test('need be no whole number: one release in a window that is as much longer', async () => {
+    const other = await start({ native: { releasesPerSecond: 0.25 } });
+    try {
+      const send = () => ask(`${other.url}/v1/releases`, { method: 'POST', body: releaseRequest });
+      const answers = await Promise.all([send(), send(), send()]);
+      expect(answers.map(({ status }) => status).sort()).toEqual([200, 429, 429]);
+      expect(answers[0].headers['ratelimit-policy']).toBe('1;w=4');
+    } finally {
+      await other.stop();
+    }
+  });
+
+  test('sums up to the whole: 10 over 4 processes are 3 in 1.2 s for each', async () => {
+    const other = await start({ native: { releasesPerSecond: 2.5 } });
+    try {
+      const send = () => ask(`${other.url}/v1/releases`, { method: 'POST', body: releaseRequest });
+      const answers = await Promise.all(Array.from({ length: 5 }, send));
+      expect(answers.filter(({ status }) => status === 200)).toHaveLength(3);
+    } finally {
+      await other.stop();
+    }
+  });
+});
+
 describe('the access log', () => {
   test('has one line a request: template, status, reason, id, address; no path, query or body', async () => {
     const other = await start();
