@@ -142,6 +142,8 @@ describe('after a change by another process', () => {
   test.each([
     ['are gone', 'DELETE FROM removals'],
     ['say that a row went away which is there', `INSERT INTO removals (log_index, place, label) VALUES (99, 'keys', CAST('${nameOf(3)}' AS BLOB))`], // prettier-ignore
+    ['are of no table, by a name longer than any', `INSERT INTO removals (log_index, place, label) VALUES (99, '${'x'.repeat(300)}', x'61')`], // prettier-ignore
+    ['are of no table, for a row of a name longer than any', `INSERT INTO removals (log_index, place, label) VALUES (99, 'nothing', zeroblob(100000))`], // prettier-ignore
     ['are nonsense', `UPDATE removals SET place = 'nothing', label = x'00ff'`],
   ])('it is the same where the hints at what it removed %s: all rows are read', async (_, sql) => {
     const a = await filled(50);
@@ -220,6 +222,22 @@ describe('a change', () => {
     expect(await store.read((view) => view.keys.get('foreign'))).toBeUndefined();
     expect(await (await open()).read((view) => view.keys.list({ limit: 9 }))).toHaveLength(5);
   });
+});
+
+test('hints that name no table, and rows that there are none of, do not make a process read all rows', async () => {
+  const a = await filled(50);
+  const b = await open();
+  tamper(path, (db) => {
+    const hint = db.prepare('INSERT INTO removals (log_index, place, label) VALUES (99, ?, ?)');
+    for (const place of ['x'.repeat(300), 'state', 'keys', 'attesters.name', '__proto__']) {
+      for (const label of ['', 'nothing', 'x'.repeat(5000)]) hint.run(place, Buffer.from(label));
+    }
+    db.exec(`DELETE FROM keys WHERE name = '${nameOf(20)}'`);
+  });
+  await a.change((change) => change.keys.put(key(nameOf(1), { state: 'disabled' })));
+  // Reading all rows would have found the one that is gone.
+  expect((await b.read((view) => view.keys.get(nameOf(1))))?.state).toBe('disabled');
+  await expect(b.read((view) => view.keys.get(nameOf(20)))).rejects.toThrow(StoreIntegrityError);
 });
 
 test('what is to be destroyed is authenticated before it is', async () => {

@@ -6,7 +6,7 @@ import Database from 'better-sqlite3';
 import { type ReleaseQuery, StoreIntegrityError } from '../../src/release/store.js';
 import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite/open.js';
 import { testLogIdentity } from '../helpers/log-identity.js';
-import { commitFor, deployment, initialise, key, testClock, version } from './samples.js';
+import { commitFor, deployment, hash, initialise, key, testClock, version } from './samples.js';
 
 const QUERY: ReleaseQuery = { deployment: 'llm', key: 'weights', version: 'latest', akSpkiSha256: undefined };
 
@@ -66,6 +66,32 @@ describe('facts that were read', () => {
     const after = await ours.releaseFacts(QUERY);
     expect(after).not.toBe(facts);
     expect(after).toEqual(facts);
+  });
+
+  test('are given again for hundreds of questions, as long as they are small', async () => {
+    const facts = await ours.releaseFacts(QUERY);
+    for (let at = 0; at < 900; at++) await ours.releaseFacts({ ...QUERY, akSpkiSha256: String(at) });
+    expect(await ours.releaseFacts(QUERY)).toBe(facts);
+  });
+
+  test('are forgotten where they are large, before they fill the memory', async () => {
+    const large = deployment('large');
+    const ak = Array.from({ length: 4096 }, (_, at) => hash(String(at)));
+    const { allow } = large.deployment.attesters;
+    await ours.change((change) =>
+      change.deployments.put({
+        ...large,
+        deployment: { ...large.deployment, attesters: { ...large.deployment.attesters, allow: { ...allow, ak } } },
+      }),
+    );
+    const query = { ...QUERY, deployment: 'large' };
+    const facts = await ours.releaseFacts(query);
+    expect(await ours.releaseFacts(query)).toBe(facts);
+    // 4096 hashes are more than 300 KB: a hundred questions would keep 30 MB, and a thousand ten times that.
+    for (let at = 0; at < 100; at++) await ours.releaseFacts({ ...query, akSpkiSha256: String(at) });
+    const again = await ours.releaseFacts(query);
+    expect(again).not.toBe(facts);
+    expect(again).toEqual(facts);
   });
 
   test('hide nothing that SQL changed since', async () => {

@@ -1,7 +1,7 @@
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type Database from 'better-sqlite3';
 import { testLogIdentity } from '../helpers/log-identity.js';
 import { type ReleaseFacts, type Store, StoreIntegrityError } from '../../src/release/store.js';
@@ -338,6 +338,69 @@ describe('the newest version of a key', () => {
       await expect(facts()(store)).rejects.toThrow(StoreIntegrityError);
       await store.close();
     }
+  });
+});
+
+/**
+ * Writes behind SQLite's back, through tables laid over the pages of key_versions and of its primary key: a version has a
+ * second row, and the index forgets `hidden`. The schema is afterwards what it was.
+ */
+function duplicateVersion(path: string, version: string, hidden?: string): void {
+  const schema = tamper(path, (db) => db.prepare('SELECT * FROM sqlite_schema').all());
+  tamper(path, (db) => {
+    db.unsafeMode(true);
+    db.pragma('writable_schema = ON');
+    const columns = columnsOf(db, 'key_versions').map(({ name }) => `"${name}"`);
+    const overlay = db.prepare(
+      `INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql)
+       SELECT 'table', @name, @name, rootpage, @sql FROM sqlite_schema WHERE name = @over`,
+    );
+    overlay.run({ name: 'rows', over: 'key_versions', sql: `CREATE TABLE rows (${columns.join(', ')})` });
+    overlay.run({
+      name: 'ids',
+      over: 'sqlite_autoindex_key_versions_1',
+      sql: 'CREATE TABLE ids (k TEXT COLLATE NOCASE, v TEXT, r INTEGER, PRIMARY KEY (k, v, r)) WITHOUT ROWID',
+    });
+  });
+  tamper(path, (db) => {
+    db.unsafeMode(true);
+    db.pragma('writable_schema = ON');
+    const columns = columnsOf(db, 'key_versions').map(({ name }) => `"${name}"`);
+    const copied = `INSERT INTO rows (rowid, ${columns.join(', ')}) SELECT 99, ${columns.join(', ')} FROM rows WHERE version = ?`;
+    expect(db.prepare(copied).run(version).changes).toBe(1);
+    expect(db.prepare('INSERT INTO ids SELECT k, v, 99 FROM ids WHERE v = ?').run(version).changes).toBe(1);
+    if (hidden !== undefined) expect(db.prepare('DELETE FROM ids WHERE v = ?').run(hidden).changes).toBe(1);
+    db.exec(`DELETE FROM sqlite_schema WHERE name IN ('rows', 'ids')`);
+  });
+  expect(tamper(path, (db) => db.prepare('SELECT * FROM sqlite_schema').all())).toEqual(schema);
+}
+
+describe('a row that SQL has doubled', () => {
+  const [old, newest] = [version('key-a', 3).version, version('key-a', 4).version];
+  let path: string;
+  let store: SqliteStore;
+
+  beforeEach(async () => {
+    path = copy();
+    store = await open(path);
+    await store.change((change) => change.keyVersions.put(version('key-a', 4)));
+  });
+
+  afterEach(() => store.close());
+
+  test('does not stand for the newest version, which the index has forgotten', async () => {
+    duplicateVersion(path, old, newest);
+    await expect(facts()(store)).rejects.toThrow(StoreIntegrityError);
+    await expect(store.read((view) => view.keyVersions.of('key-a'))).rejects.toThrow(StoreIntegrityError);
+    await expect(store.read((view) => view.keyVersions.list({ limit: 9 }))).rejects.toThrow(StoreIntegrityError);
+    await expect(store.read((view) => view.keyVersions.list({ limit: 2 }))).rejects.toThrow(StoreIntegrityError);
+  });
+
+  test('is refused at the next start, though none is missing', async () => {
+    duplicateVersion(path, old);
+    const again = await openSqliteStore(path, { create: false, clock: testClock() });
+    expect(() => again.authenticate(MAC_KEY, testLogIdentity())).toThrow(/key_versions key-a\/.*found twice/);
+    await again.close();
   });
 });
 

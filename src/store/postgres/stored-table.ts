@@ -5,6 +5,7 @@ import { fold, idsOf, isLabel, SEPARATOR } from '../rows/label.js';
 import type { Row } from '../rows/row-mac.js';
 import type { Span } from '../rows/ranges.js';
 import type { TableSpec } from '../rows/specs.js';
+import { SCHEMA } from './schema.js';
 import type { Session, Statement } from './session.js';
 
 /** Rows that are read at once where a whole table is. */
@@ -54,11 +55,11 @@ export class StoredTable<R> {
     const labels = [...this.guarded.labelColumns, 'mac'].join(', ');
     const byKey = `(${order}) = ${tuple(1)}`;
     const ranged = (columns: string, condition: string) =>
-      `SELECT ${columns} FROM ${table} ${condition === '' ? '' : `WHERE (${order}) ${condition}`} ORDER BY ${order} LIMIT $1`;
-    this.#select = named('select', `SELECT ${own} FROM ${table} WHERE ${byKey}`);
+      `SELECT ${columns} FROM ${SCHEMA}.${table} ${condition === '' ? '' : `WHERE (${order}) ${condition}`} ORDER BY ${order} LIMIT $1`;
+    this.#select = named('select', `SELECT ${own} FROM ${SCHEMA}.${table} WHERE ${byKey}`);
     this.#selectChildren = named(
       'children',
-      `SELECT ${own} FROM ${table} WHERE ${ids[0] ?? ''} = $1 ORDER BY ${order}`,
+      `SELECT ${own} FROM ${SCHEMA}.${table} WHERE ${ids[0] ?? ''} = $1 ORDER BY ${order}`,
     );
     this.#selectPage = {
       first: named('page', ranged(own, '')),
@@ -70,14 +71,14 @@ export class StoredTable<R> {
     };
     this.#labels = labels;
     this.#order = order;
-    this.#selectSince = named('since', `SELECT ${labels} FROM ${table} WHERE log_index >= $1`);
+    this.#selectSince = named('since', `SELECT ${labels} FROM ${SCHEMA}.${table} WHERE log_index >= $1`);
     this.#upsert = named(
       'upsert',
-      `INSERT INTO ${table} (${own}) VALUES (${all.map((_, at) => `$${String(at + 1)}`).join(', ')}) ` +
+      `INSERT INTO ${SCHEMA}.${table} (${own}) VALUES (${all.map((_, at) => `$${String(at + 1)}`).join(', ')}) ` +
         `ON CONFLICT (${order}) DO UPDATE SET ${all.map((column) => `${column} = excluded.${column}`).join(', ')}`,
     );
-    this.#delete = named('delete', `DELETE FROM ${table} WHERE ${byKey}`);
-    this.#any = named('any', `SELECT 1 AS one FROM ${table} LIMIT 1`);
+    this.#delete = named('delete', `DELETE FROM ${SCHEMA}.${table} WHERE ${byKey}`);
+    this.#any = named('any', `SELECT 1 AS one FROM ${SCHEMA}.${table} LIMIT 1`);
   }
 
   async get(session: Session, witness: Witness, ...ids: readonly string[]): Promise<R | undefined> {
@@ -105,7 +106,7 @@ export class StoredTable<R> {
   async by(session: Session, witness: Witness, column: string, value: string): Promise<readonly R[]> {
     const statement = {
       name: `by_${column}_${this.name}`,
-      text: `SELECT ${this.#columns.join(', ')} FROM ${this.name} WHERE lower(${column}) = $1`,
+      text: `SELECT ${this.#columns.join(', ')} FROM ${SCHEMA}.${this.name} WHERE lower(${column}) = $1`,
     };
     const rows = isId(value) ? await session.query(statement, [fold(value)]) : [];
     return this.guarded.aliased(witness, column, value, rows as Row[]);
@@ -115,10 +116,10 @@ export class StoredTable<R> {
   async purgeable(session: Session, witness: Witness, throughMs: number, condition = 'true'): Promise<readonly R[]> {
     const statement = {
       name: `purgeable_${this.name}`,
-      text: `SELECT ${this.#columns.join(', ')} FROM ${this.name} WHERE purge_at_ms <= $1 AND ${condition}`,
+      text: `SELECT ${this.#columns.join(', ')} FROM ${SCHEMA}.${this.name} WHERE purge_at_ms <= $1 AND ${condition}`,
     };
     const rows = (await session.query(statement, [throughMs])) as Row[];
-    return rows.map((row) => this.guarded.verified(witness, row));
+    return this.guarded.due(witness, throughMs, rows);
   }
 
   /** At most `limit` rows after the ids `after`, in the order of their ids. */
@@ -206,7 +207,7 @@ export class StoredTable<R> {
     const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
     const statement = {
       name: `span_${this.name}${bounds.map(([how]) => (how === '<' ? '_to' : '_from')).join('')}`,
-      text: `SELECT ${this.#labels} FROM ${this.name}${where} ORDER BY ${this.#order}`,
+      text: `SELECT ${this.#labels} FROM ${SCHEMA}.${this.name}${where} ORDER BY ${this.#order}`,
     };
     return (await session.query(
       statement,

@@ -39,15 +39,19 @@ export class Contents {
     return this.#below === contents;
   }
 
-  /** Adds a row, or replaces its MAC. */
+  /**
+   * Adds a row, or replaces its MAC. Contents that are filled have each row once: StoreIntegrityError for a label that comes
+   * again, in whose place another row would be hidden.
+   */
   set(table: string, label: string, mac: Uint8Array): void {
-    (this.#below === undefined ? this.#base(table) : this.#layer(table)).set(label, mac);
+    if (this.#below === undefined) this.#base(table).add(label, mac);
+    else this.#layer(table).set(label, mac);
   }
 
-  /** Of contents that `edit` made. */
+  /** Of contents that `edit` made. Does nothing where there is no such row, whatever the names: they may be a hint. */
   delete(table: string, label: string): void {
     if (this.#below === undefined) throw new Error('contents that are filled lose nothing');
-    if (this.table(table).has(label)) this.#layer(table).delete(label);
+    if (this.#knows(table) && this.table(table).has(label)) this.#layer(table).delete(label);
   }
 
   /**
@@ -87,6 +91,12 @@ export class Contents {
     const found = JSON.parse(this.text()) as Record<string, unknown>;
     const names = new Set([...Object.keys(expected), ...Object.keys(found)]);
     return [...names].filter((name) => JSON.stringify(expected[name]) !== JSON.stringify(found[name])).join(', ');
+  }
+
+  /** Whether any row of this table was ever set here or below. */
+  #knows(name: string): boolean {
+    if (this.#layers.has(name) || this.#tables?.has(name) === true) return true;
+    return this.#below === undefined ? false : this.#below.#knows(name);
   }
 
   #names(): Set<string> {

@@ -22,10 +22,21 @@ export interface HeldLabel extends PlacedLabel {
   readonly mac: Uint8Array;
 }
 
+/** A span that has to be read, and what a page claims of it: that its labels are all those after `after`, up to `last`. */
+export interface PageSpan extends Span {
+  /** undefined: from the first one on. */
+  readonly after: string | undefined;
+  /** undefined: to the last one. */
+  readonly last: string | undefined;
+  readonly labels: readonly string[];
+}
+
 /**
  * One deciding table, without its engine: what has been read from it is handed over, and comes back as records. Each row is
  * checked against its own MAC and against the contents of the table as the state row sums them up, so a row that SQL
- * changed, removed, inserted or put back is noticed when it is used: StoreIntegrityError.
+ * changed, removed, inserted or put back is noticed when it is used: StoreIntegrityError. It is also checked against what was
+ * asked for, and no row counts twice: a genuine row in the place of another one is as bad as a forged one, and
+ * neither an index nor a server that answers need be believed.
  */
 export class GuardedTable<R> {
   readonly name: string;
@@ -51,12 +62,17 @@ export class GuardedTable<R> {
 
   /** What was found under the primary key `ids`. */
   one(witness: Witness, ids: readonly string[], row: Row | undefined): R | undefined {
-    if (row !== undefined) return this.verified(witness, row);
     const label = labelOf(ids, this.#spec.folded);
+    if (row !== undefined) {
+      const record = this.verified(witness, row);
+      if (this.#labelOf(row) !== label) throw this.#another(label, row);
+      return record;
+    }
     if (witness.contents.table(this.name).has(label)) throw this.#missing(label);
     return undefined;
   }
 
+  /** The record of a row, wherever it was found: what was asked for is the caller's to compare. */
   verified(witness: Witness, row: Row): R {
     const label = this.#labelOf(row);
     const mac = witness.rowMac.verify(this.name, shown(label), this.#columns, row);
@@ -66,19 +82,35 @@ export class GuardedTable<R> {
     return this.#spec.fromRow(row);
   }
 
-  /** All rows that were found of a parent: every one of them, and no other. */
+  /** All rows that were found of a parent, in the order of their ids: every one of them, and no other. */
   children(witness: Witness, parent: string, rows: readonly Row[]): readonly R[] {
-    const records = rows.map((row) => this.verified(witness, row));
+    const { records, labels } = this.#inOrder(witness, rows);
     const folded = labelOf([parent], this.#spec.folded);
+    const stray = labels.findIndex((label) => !label.startsWith(folded + SEPARATOR));
+    if (stray >= 0) throw this.#another(`${folded}/*`, rows[stray]);
     if (records.length !== witness.contents.table(this.name).childCount(folded)) throw this.#missing(`${folded}/*`);
     return records;
   }
 
   /** All rows that were found under an alias: every one of them, and no other. */
   aliased(witness: Witness, column: string, value: string, rows: readonly Row[]): readonly R[] {
-    const records = rows.map((row) => this.verified(witness, row));
+    const records = this.#distinct(witness, rows);
+    const folded = fold(value);
+    const stray = rows.find((row) => fold(String(row[column])) !== folded);
+    if (stray !== undefined) throw this.#another(`${value} (*)`, stray);
     const table = aliasTable(this.name, column);
-    if (records.length !== witness.contents.table(table).childCount(fold(value))) throw this.#missing(`${value} (*)`);
+    if (records.length !== witness.contents.table(table).childCount(folded)) throw this.#missing(`${value} (*)`);
+    return records;
+  }
+
+  /**
+   * Rows that were found to be destroyed at or before a time: each is, and has material still where it is one that has any. A
+   * row that was not found is not noticed.
+   */
+  due(witness: Witness, throughMs: number, rows: readonly Row[]): readonly R[] {
+    const records = this.#distinct(witness, rows);
+    const stray = rows.find((row) => !isDue(row, throughMs));
+    if (stray !== undefined) throw this.#another('(to be destroyed)', stray);
     return records;
   }
 
@@ -91,32 +123,44 @@ export class GuardedTable<R> {
     rows: readonly Row[],
     limit: number,
     after: readonly string[] | undefined,
-  ): { readonly records: readonly R[]; readonly span: Span | undefined } {
-    const records = rows.map((row) => this.verified(witness, row));
+  ): { readonly records: readonly R[]; readonly span: PageSpan | undefined } {
+    const start = after === undefined ? undefined : labelOf(after, this.#spec.folded);
+    const { records, labels } = this.#inOrder(witness, rows, start);
+    if (rows.length > limit) throw this.#missing('*');
     const contents = witness.contents.table(this.name);
-    const last = rows.length < limit ? undefined : rows.at(-1);
-    if (after === undefined && last === undefined) {
+    const last = rows.length < limit ? undefined : labels.at(-1);
+    if (start === undefined && last === undefined) {
       if (records.length !== contents.count) throw this.#missing('*');
       return { records, span: undefined };
     }
-    const start = after === undefined ? undefined : labelOf(after, this.#spec.folded);
-    return { records, span: contents.cover(start, last && this.#labelOf(last)) };
+    return { records, span: { ...contents.cover(start, last), after: start, last, labels } };
   }
 
-  /** Demands that these, with the columns of the primary key and `mac`, are all rows of the span: each is held, and none is missing. */
-  assertComplete(witness: Witness, span: Span, rows: Iterable<Row>): void {
+  /**
+   * Demands that these, with the columns of the primary key and `mac`, are all rows of the span, in the order of their ids: each
+   * is held, none comes twice, and none is missing; and that the page has every one of them that it claims to have.
+   */
+  assertComplete(witness: Witness, span: PageSpan, rows: Iterable<Row>): void {
     const contents = witness.contents.table(this.name);
     const parts: (RangePart & { count: number })[] = [];
-    let found = 0;
+    let [found, paged] = [0, 0];
+    let previous: string | undefined;
     for (const row of rows) {
       const label = this.#labelOf(row);
       if (!contents.holds(label, row['mac'] as Buffer)) throw this.#missing(label);
+      if (!isAfter(label, previous)) throw this.#repeated(label);
+      if (label < span.from || (span.before !== undefined && label >= span.before)) throw this.#another('*', row);
+      if (isAfter(label, span.after) && (span.last === undefined || label <= span.last)) {
+        if (label !== span.labels[paged]) throw this.#missing(label);
+        paged++;
+      }
       if (found % RANGE_LABELS === 0) parts.push({ start: found === 0 ? span.from : label, count: 0 });
       const part = parts.at(-1);
       if (part !== undefined) part.count++;
       found++;
+      previous = label;
     }
-    if (found !== contents.countIn(span)) throw this.#missing('*');
+    if (found !== contents.countIn(span) || paged !== span.labels.length) throw this.#missing('*');
     if (span.single && found > 2 * RANGE_LABELS) contents.split(parts, span.before);
   }
 
@@ -187,6 +231,40 @@ export class GuardedTable<R> {
     return gone;
   }
 
+  /** The records of rows that come in the order of their labels, after `after`: none of them twice. */
+  #inOrder(
+    witness: Witness,
+    rows: readonly Row[],
+    after?: string,
+  ): { readonly records: readonly R[]; readonly labels: readonly string[] } {
+    const records = rows.map((row) => this.verified(witness, row));
+    const labels = rows.map((row) => this.#labelOf(row));
+    const wrong = labels.find((label, at) => !isAfter(label, at === 0 ? after : labels[at - 1]));
+    if (wrong !== undefined) throw this.#repeated(wrong);
+    return { records, labels };
+  }
+
+  /** The records of rows that come in any order, none of them twice. */
+  #distinct(witness: Witness, rows: readonly Row[]): readonly R[] {
+    const records = rows.map((row) => this.verified(witness, row));
+    const labels = new Set<string>();
+    for (const row of rows) {
+      const label = this.#labelOf(row);
+      if (labels.has(label)) throw this.#repeated(label);
+      labels.add(label);
+    }
+    return records;
+  }
+
+  #another(wanted: string, row: Row | undefined): StoreIntegrityError {
+    const found = row === undefined ? '' : shown(this.#labelOf(row));
+    return new StoreIntegrityError(`${this.name} ${shown(wanted)}: another row was found, ${found}`);
+  }
+
+  #repeated(label: string): StoreIntegrityError {
+    return new StoreIntegrityError(`${this.name} ${shown(label)}: the row was found twice, or out of order`);
+  }
+
   #missing(label: string): StoreIntegrityError {
     return new StoreIntegrityError(`${this.name} ${shown(label)}: rows were deleted or inserted`);
   }
@@ -194,6 +272,17 @@ export class GuardedTable<R> {
   #labelOf(row: Row): string {
     return labelOf(this.idsOf(row), this.#spec.folded);
   }
+}
+
+/** Whether a label comes after another one; every one does after undefined. */
+function isAfter(label: string, other: string | undefined): boolean {
+  return other === undefined || label > other;
+}
+
+/** Keys have a time, versions material as well. */
+function isDue({ purge_at_ms: atMs, ciphertext }: Row, throughMs: number): boolean {
+  if (typeof atMs !== 'number' || atMs > throughMs) return false;
+  return typeof ciphertext !== 'object' || ciphertext === null || ciphertext.length > 0;
 }
 
 function aliasTable(table: string, column: string): string {

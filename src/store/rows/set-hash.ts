@@ -10,7 +10,7 @@ const SUM_BYTES = 32;
 const BLOCK_BYTES = 64;
 const KEY_BYTES = 32;
 /** Two ids of 512 characters and what is between them: no label that was set is longer. */
-const MAX_LABEL_BYTES = 1025;
+export const MAX_LABEL_BYTES = 1025;
 
 /** What the contents of the tables are summed up under: both are derived from the row-MAC key, and neither authenticates rows. */
 export class ContentsKeys {

@@ -97,7 +97,8 @@ export class StateWatch {
   /**
    * The snapshot of a state, from contents that were `newest` and what happened since: every row whose log index is
    * greater than `known.logIndex`, and the labels that went away since. Undefined where that does not give what the state sums up: rows were
-   * changed by others, or what went away is no longer listed.
+   * changed by others, or what went away is no longer listed. A removal of what there is none of, in whatever place, is
+   * passed over.
    */
   advance(
     known: KnownContents,

@@ -1,5 +1,6 @@
+import { StoreIntegrityError } from '../../release/store.js';
 import { CompactTable } from './compact-table.js';
-import { SEPARATOR } from './label.js';
+import { SEPARATOR, shown } from './label.js';
 import { LabelHash } from './label-hash.js';
 import { type RangePart, Ranges, type Span } from './ranges.js';
 import { type ContentsKeys, HELD_MAC_BYTES, type SetHash, SetSum } from './set-hash.js';
@@ -29,6 +30,7 @@ export interface TableContents {
 
 /** The contents of a table, to be changed in place: 30 to 42 bytes a row, and 15 to 21 for each parent that has any. */
 export class BaseTable implements TableContents {
+  readonly #name: string;
   readonly #elements: SetHash;
   readonly #hash: LabelHash;
   readonly #macs: CompactTable;
@@ -37,6 +39,7 @@ export class BaseTable implements TableContents {
   #sum = new SetSum();
 
   constructor(keys: ContentsKeys, name: string) {
+    this.#name = name;
     this.#elements = keys.elementsOf(name);
     this.#hash = new LabelHash(keys.labelSeed);
     this.#macs = new CompactTable(MAC_WORDS);
@@ -95,10 +98,11 @@ export class BaseTable implements TableContents {
     this.#ranges.split(parts);
   }
 
-  /** Adds a row, or replaces its MAC. */
-  set(label: string, mac: Uint8Array): void {
-    const before = this.#place(label, mac);
-    if (before !== undefined) this.#elements.toggle(this.#sum, label, before);
+  /** Adds a row. Throws StoreIntegrityError where there is one of this label. */
+  add(label: string, mac: Uint8Array): void {
+    if (this.#place(label, mac) !== undefined) {
+      throw new StoreIntegrityError(`${this.#name} ${shown(label)}: the row was found twice`);
+    }
     this.#elements.toggle(this.#sum, label, mac);
   }
 

@@ -23,6 +23,12 @@ export function factsOf(tables: Tables, snapshot: Snapshot, query: ReleaseQuery)
   };
 }
 
+/** Bytes of memory that facts take, rather too many than too few: what may be large in them is the deployment and what it accepts. */
+export function memoryOf({ deployment, policies }: ReleaseFacts): number {
+  const document = deployment === undefined ? 0 : JSON.stringify(deployment.deployment).length;
+  return 8192 + 4 * document + 1024 * policies.length;
+}
+
 const MAX_LATEST = 16_384;
 
 /** The newest version by key name, as long as the tables hold the same: finding it reads, and authenticates, them all. */

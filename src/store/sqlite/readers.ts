@@ -1,12 +1,11 @@
 import type Database from 'better-sqlite3';
 import type { Connection } from './connection.js';
 import { asStoreError, sqliteCode } from './errors.js';
+import { Remembered } from './remembered.js';
 import { prepareTables, type Tables } from './tables.js';
 
 /** Views open at the same time; the next one waits for its turn. */
 const MAX_OPEN = 8;
-/** Results that are remembered at one time. */
-const MAX_REMEMBERED = 1024;
 
 interface Reader {
   readonly connection: Connection;
@@ -18,7 +17,7 @@ interface DirectReader extends Reader {
   /** Another number whenever another connection, of this process or of any, has committed something; comparable on this connection alone. */
   readonly dataVersion: Database.Statement;
   readAt: unknown;
-  readonly remembered: Map<string, unknown>;
+  readonly remembered: Remembered;
 }
 
 /**
@@ -78,12 +77,11 @@ export class Readers {
    * What `work` gives, or gave before under the same name: the very same object, unless anything at all was committed to
    * the database since. Requests that arrive together, under load between two commits, share what they would all read.
    */
-  remembered<T>(name: string, work: (tables: Tables) => T): T {
+  remembered<T>(name: string, work: (tables: Tables) => T, bytesOf: (result: T) => number): T {
     const reader = this.#currentReader();
     if (reader.remembered.has(name)) return reader.remembered.get(name) as T;
     const result = this.now(work);
-    if (reader.remembered.size >= MAX_REMEMBERED) reader.remembered.clear();
-    reader.remembered.set(name, result);
+    reader.remembered.set(name, result, bytesOf(result));
     return result;
   }
 
@@ -120,7 +118,7 @@ export class Readers {
     if (this.#direct === undefined) {
       const reader = this.#newReader();
       const dataVersion = reader.connection.db.prepare('PRAGMA data_version').pluck();
-      this.#direct = { ...reader, dataVersion, readAt: undefined, remembered: new Map() };
+      this.#direct = { ...reader, dataVersion, readAt: undefined, remembered: new Remembered() };
     }
     return this.#direct;
   }

@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3';
 import type { PlacedLabel } from '../rows/guarded-table.js';
+import { MAX_LABEL_BYTES } from '../rows/set-hash.js';
 
 /** Removals that are kept: who is further behind reads all rows. */
 const KEPT = 100_000;
@@ -24,10 +25,11 @@ export class RemovalsTable {
     if (labels.length > 0) this.#prune.run();
   }
 
-  /** What went away after the change whose first entry has this index. */
+  /** What went away after the change whose first entry has this index. Passes over what no row can have been called. */
   *since(logIndex: number): Generator<PlacedLabel> {
     for (const row of this.#select.iterate(logIndex)) {
-      const [table, label] = row as [string, Buffer];
+      const [table, label] = row as readonly [unknown, unknown];
+      if (typeof table !== 'string' || !Buffer.isBuffer(label) || label.length > MAX_LABEL_BYTES) continue;
       yield { table, label: label.toString('utf8') };
     }
   }

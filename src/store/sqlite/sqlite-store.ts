@@ -20,7 +20,7 @@ import { FRESH, type State } from '../rows/state.js';
 import { type Snapshot, StateWatch } from '../rows/state-watch.js';
 import { changeOf, type Effects } from './change.js';
 import type { Connection } from './connection.js';
-import { factsOf } from './facts.js';
+import { factsOf, memoryOf } from './facts.js';
 import type { SqliteOptions } from './options.js';
 import { Readers } from './readers.js';
 import { findSnapshot, snapshotOf } from './snapshot.js';
@@ -148,7 +148,11 @@ export class SqliteStoreAdapter implements Store {
     this.#log.watch.assertContainsSeen();
     const { deployment, key, version, akSpkiSha256 = '' } = query;
     const name = JSON.stringify([deployment, key, version, akSpkiSha256]);
-    return this.#readers.remembered(name, (tables) => factsOf(tables, snapshotOf(tables, this.#watch), query));
+    return this.#readers.remembered(
+      name,
+      (tables) => factsOf(tables, snapshotOf(tables, this.#watch), query),
+      memoryOf,
+    );
   }
 
   async commitRelease(commit: ReleaseCommit): Promise<CommitOutcome> {

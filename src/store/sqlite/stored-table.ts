@@ -72,10 +72,10 @@ export class StoredTable<R> {
     return this.#guarded.aliased(witness, column, value, select.all(value) as Row[]);
   }
 
-  /** Every row for which `condition`, which the index of the same condition serves, holds with `value`. A row that SQL took away, or changed so that it does not hold, is not noticed here. */
-  where(witness: Witness, condition: string, value: number): readonly R[] {
-    const rows = this.#statement(`SELECT * FROM ${this.#table} WHERE ${condition}`).all(value) as Row[];
-    return rows.map((row) => this.#guarded.verified(witness, row));
+  /** Every row to be destroyed at or before a time, for which `condition` holds as well: the index of the same condition serves it. A row that SQL took away, or changed so that it is not found, is not noticed here. */
+  purgeable(witness: Witness, throughMs: number, condition = 'true'): readonly R[] {
+    const select = this.#statement(`SELECT * FROM ${this.#table} WHERE purge_at_ms <= ? AND ${condition}`);
+    return this.#guarded.due(witness, throughMs, select.all(throughMs) as Row[]);
   }
 
   /** At most `limit` rows after the ids `after`, in the order of their ids: none is missing between them. */

@@ -56,8 +56,8 @@ export function viewOf(tables: Tables, snapshot: Snapshot, operations: Operation
     },
     purgeable: (throughMs) =>
       operations.run(() => ({
-        keys: tables.keys.where(snapshot, 'purge_at_ms <= ?', throughMs),
-        versions: tables.keyVersions.where(snapshot, 'purge_at_ms <= ? AND length(ciphertext) > 0', throughMs),
+        keys: tables.keys.purgeable(snapshot, throughMs),
+        versions: tables.keyVersions.purgeable(snapshot, throughMs, 'length(ciphertext) > 0'),
       })),
     tokens: recordsOf(tables.tokens, scope),
     revocations: setOf(tables.revocations, scope),

@@ -127,6 +127,29 @@ describe('contents', () => {
     expect(contents.table('keys').holds('a'.repeat(1025), mac(0).subarray(0, 15))).toBe(false);
   });
 
+  test('that are filled refuse a label that comes twice, with whatever MAC', () => {
+    for (const again of [0, 1]) {
+      const contents = Contents.empty(KEYS);
+      contents.set('key_versions', 'a\0b', mac(0));
+      contents.set('keys', 'a\0b', mac(0));
+      expect(() => contents.set('key_versions', 'a\0b', mac(again))).toThrow(StoreIntegrityError);
+      expect(() => contents.set('key_versions', 'a\0b', mac(again))).toThrow(
+        'key_versions a/b: the row was found twice',
+      );
+    }
+  });
+
+  test('lose nothing by a removal of what they lack, in whatever place', () => {
+    const contents = filled(new Map([['keys:a', 0]]));
+    const edit = contents.edit();
+    for (const place of ['keys', 'key_versions', 'x'.repeat(300), '__proto__']) {
+      for (const label of ['b', '', 'x'.repeat(5000)]) edit.delete(place, label);
+    }
+    expect(edit.text()).toBe(contents.text());
+    edit.adopt();
+    expect(edit.edit().text()).toBe(contents.text());
+  });
+
   test('become the newest only where they were made from those', () => {
     const base = Contents.empty(KEYS);
     const [first, second] = [base.edit(), base.edit()];
