@@ -20,6 +20,8 @@ export async function rotateKek(
   context: BrokerContext,
   by: Principal,
 ): Promise<Result<{ readonly kek: string; readonly rewrapped: number }>> {
+  // Before a KEK is made: a file that lacks the one in use must be replaced, not added to.
+  await assertFileCurrent(context, await context.store.broker());
   const { kek, replaced } = await context.keks.rotate();
   await rewrapBrokerSecrets(context, by, kek);
   let rewrapped = 0;
@@ -66,9 +68,34 @@ export async function assertKekCurrent(
   kek: string,
 ): Promise<void> {
   await assertKekHeld(context, kek);
-  const broker = await change.broker();
+  await assertFileCurrent(context, await change.broker());
+}
+
+async function assertFileCurrent(
+  context: Pick<BrokerContext, 'keks'>,
+  broker: BrokerRecord | undefined,
+): Promise<void> {
   if (broker === undefined || (await context.keks.holds(broker.kek))) return;
   throw new KekError('another replica has rotated the KEK; copy its kek.json here, then try again');
+}
+
+/**
+ * To be called inside the change that replaces a broker record which was read before it: throws KekError where the record is
+ * another one by now. Another replica has then rotated the KEK, or accepted a rollback, and its record must stay.
+ */
+export async function assertSameRecord(change: Pick<StoreChange, 'broker'>, read: BrokerRecord): Promise<void> {
+  const found = await change.broker();
+  const same =
+    found?.kek === read.kek &&
+    found.logOrigin === read.logOrigin &&
+    found.logPublicKey.equals(read.logPublicKey) &&
+    found.wrappedRootSecret.equals(read.wrappedRootSecret) &&
+    found.wrappedLogKey.equals(read.wrappedLogKey);
+  if (same) return;
+  throw new KekError(
+    'another process has rotated the KEK, or accepted a rollback, at the same time; what it stored stays: wait until it ' +
+      'has ended, copy its kek.json here where it is on another host, then try again',
+  );
 }
 
 async function rewrapBrokerSecrets(context: BrokerContext, by: Principal, kek: string): Promise<void> {
@@ -87,7 +114,8 @@ async function rewrapBrokerSecrets(context: BrokerContext, by: Principal, kek: s
   const log = await rewrap('log-key', record.wrappedLogKey);
   if (root.kek !== kek || log.kek !== kek) throw new Error('the active KEK changed during its rotation; rotate again');
   await context.store.change(async (change) => {
-    await assertKekHeld(context, kek);
+    await assertKekCurrent(context, change, kek);
+    await assertSameRecord(change, record);
     await change.append('kek.rotated', { actor: by.tokenId, kek });
     await change.setBroker({ ...record, kek, wrappedRootSecret: root.wrapped, wrappedLogKey: log.wrapped });
   });
@@ -126,11 +154,11 @@ async function rewrapBatch(context: BrokerContext, stale: readonly KeyVersionRec
     resealed.push([version, await resealKey(context.keks, identity, version, context.random)]);
   }
   return context.store.change(async (change) => {
+    for (const kek of new Set(resealed.map(([, sealed]) => sealed.kek))) await assertKekCurrent(context, change, kek);
     let done = 0;
     for (const [before, sealed] of resealed) {
       const current = await change.keyVersions.get(before.key, before.version);
       if (current?.ciphertext.equals(before.ciphertext) !== true) continue;
-      await assertKekHeld(context, sealed.kek);
       await change.keyVersions.put({ ...current, ...sealed });
       done++;
     }

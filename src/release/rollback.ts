@@ -9,7 +9,7 @@ import { logPublicKey } from '../translog/log-key.js';
 import { leafHash } from '../translog/merkle.js';
 import { verifyInclusion } from '../translog/proof.js';
 import { secretIdentity } from './initialise.js';
-import { assertKekHeld } from './kek-rotation.js';
+import { assertKekCurrent, assertSameRecord } from './kek-rotation.js';
 import { allPages } from './paging.js';
 import { freezeId } from './keys.js';
 import { containsHead, proveInclusion } from './log-proofs.js';
@@ -96,7 +96,8 @@ export async function acceptRollback(ports: AcceptPorts, cause: RollbackCause): 
     const signer = new CheckpointSigner(`${record.broker}/${toHex(random(8))}`, seed);
     const renewed = await withLogKey(ports, record, signer.origin, seed);
     const accepted = await store.change(async (change) => {
-      await assertKekHeld(ports, renewed.kek);
+      await assertKekCurrent(ports, change, renewed.kek);
+      await assertSameRecord(change, record);
       const before = await change.logHead();
       await change.restartLog(signer);
       const frozenKeys = await freezeEveryKey(change);

@@ -17,7 +17,7 @@ import { testLogIdentity } from '../helpers/log-identity.js';
 import { postgresAvailable, PostgresServer, STORE_PASSWORD } from '../helpers/postgres.js';
 import { valueOf } from '../helpers/test-broker.js';
 import { LogAudit } from './log-audit.js';
-import { commitFor, entriesOf, hash, initialise, key, testClock } from './samples.js';
+import { commitFor, entriesOf, hash, initialise, key, testClock, token } from './samples.js';
 
 const suite = postgresAvailable() ? describe : describe.skip;
 const authority = createAuthority('test authority');
@@ -37,6 +37,60 @@ const CALLS: Readonly<Record<string, (store: Store) => Promise<unknown>>> = {
   purge: (store) => store.purgeNonces(0),
   archived: (store) => store.archived('x'),
 };
+
+/**
+ * A proxy in front of the server. `cut` makes it lose the answer to the next COMMIT; `before` makes it do something ahead
+ * of the next message that spends nonces.
+ */
+async function proxy(to: string, upstreamPort: number) {
+  let armed = false;
+  let cuts = 0;
+  let meanwhile: (() => Promise<unknown>) | undefined;
+  const sockets = new Set<Socket>();
+  const listener = createServer((client) => {
+    const upstream = connect(upstreamPort, '127.0.0.1');
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => undefined).on('close', () => [client, upstream].forEach((each) => each.destroy()));
+    }
+    let muted = false;
+    let sent = Promise.resolve();
+    upstream.on('data', (bytes) => muted || client.write(bytes));
+    const forward = async (bytes: Buffer) => {
+      if (meanwhile !== undefined && bytes.includes('insert_nonces')) {
+        const work = meanwhile;
+        meanwhile = undefined;
+        await work();
+      }
+      if (armed && bytes.includes('COMMIT\0')) {
+        armed = false;
+        muted = true;
+        cuts++;
+        // The server has it, and does it; nobody hears of it.
+        upstream.write(bytes, () => setTimeout(() => client.destroy(), 300));
+        return;
+      }
+      upstream.write(bytes);
+    };
+    client.on('data', (bytes) => {
+      sent = sent.then(() => forward(bytes));
+    });
+  }).listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address() as { port: number };
+  const through = new URL(to);
+  through.port = String(port);
+  return {
+    url: through.href,
+    cut: () => void (armed = true),
+    cuts: () => cuts,
+    before: (work: () => Promise<unknown>) => void (meanwhile = work),
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      listener.close();
+    },
+  };
+}
 
 async function failure(work: () => Promise<unknown>): Promise<Error> {
   try {
@@ -159,48 +213,8 @@ suite('PostgreSQL: what goes wrong (skipped where it is not installed)', () => {
   });
 
   describe('a COMMIT whose answer is lost', () => {
-    /** A proxy in front of the server; `cut` makes it lose the answer to the next COMMIT. */
-    async function proxy(): Promise<{ url: string; cut: () => void; cuts: () => number; close: () => void }> {
-      let armed = false;
-      let cuts = 0;
-      const sockets = new Set<Socket>();
-      const listener = createServer((client) => {
-        const upstream = connect(server.port, '127.0.0.1');
-        for (const socket of [client, upstream]) {
-          sockets.add(socket);
-          socket.on('error', () => undefined).on('close', () => [client, upstream].forEach((each) => each.destroy()));
-        }
-        let muted = false;
-        upstream.on('data', (bytes) => muted || client.write(bytes));
-        client.on('data', (bytes) => {
-          if (armed && bytes.includes('COMMIT\0')) {
-            armed = false;
-            muted = true;
-            cuts++;
-            // The server has it, and does it; nobody hears of it.
-            upstream.write(bytes, () => setTimeout(() => client.destroy(), 300));
-            return;
-          }
-          upstream.write(bytes);
-        });
-      }).listen(0, '127.0.0.1');
-      await once(listener, 'listening');
-      const { port } = listener.address() as { port: number };
-      const through = new URL(url);
-      through.port = String(port);
-      return {
-        url: through.href,
-        cut: () => (armed = true),
-        cuts: () => cuts,
-        close: () => {
-          for (const socket of sockets) socket.destroy();
-          listener.close();
-        },
-      };
-    }
-
     test('answers nothing: the nonce is spent, and the log goes on behind the entry that nobody was told of', async () => {
-      const wire = await proxy();
+      const wire = await proxy(url, server.port);
       try {
         const store = await filled(wire.url);
         const commit = await commitFor(store, 'a');
@@ -222,6 +236,41 @@ suite('PostgreSQL: what goes wrong (skipped where it is not installed)', () => {
         expect((await store.read((view) => view.state())).generation).toBe(generation + 1);
         expect(await store.read((view) => view.keys.get('k'))).toEqual(key('k'));
         for (const call of Object.values(CALLS)) await call(store);
+      } finally {
+        for (const store of opened.splice(0)) await store.close();
+        wire.close();
+      }
+    });
+  });
+
+  describe('a nonce that the database does not store as it was sent', () => {
+    test.each([
+      ['dropped', 'RETURN NULL;'],
+      ['replaced', `NEW.nonce := NEW.nonce || '\\x00'::bytea; RETURN NEW;`],
+      ['made older', 'NEW.issued_at_ms := 0; RETURN NEW;'],
+    ])('but %s, since the schema was looked at: nothing is committed', async (_, body) => {
+      const fresh = await server.database();
+      const there = (text: string) => server.sql(text, [], new URL(fresh).pathname.slice(1));
+      const wire = await proxy(fresh, server.port);
+      try {
+        const store = await filled(wire.url);
+        const commit = await commitFor(store, 'a');
+        const { size } = await store.logHead();
+        let made = 0;
+        wire.before(async () => {
+          made++;
+          await there(
+            `CREATE FUNCTION public.alter() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN ${body} END;$$;
+             CREATE TRIGGER alter BEFORE INSERT ON portcullis.spent_nonces FOR EACH ROW EXECUTE FUNCTION public.alter()`,
+          );
+        });
+        await expect(store.commitRelease(commit)).rejects.toThrow('does not store what it is sent');
+        expect(made).toBe(1);
+        await expect(store.commitRelease(commit)).rejects.toThrow('not what portcullis made: trigger');
+        expect((await store.logHead()).size).toBe(size);
+        await there('DROP FUNCTION public.alter CASCADE');
+        expect(await store.commitRelease(commit)).toMatchObject({ outcome: 'committed' });
+        expect(await store.commitRelease(commit)).toEqual({ outcome: 'replayed' });
       } finally {
         for (const store of opened.splice(0)) await store.close();
         wire.close();
@@ -323,6 +372,7 @@ suite('PostgreSQL: what goes wrong (skipped where it is not installed)', () => {
       await store.change(async (change) => {
         await change.append('key.created', {});
         await change.keys.put(key('weights'));
+        await change.tokens.put(token('a'));
       });
       const commit = await commitFor(store, 'a');
       await server.promote();
@@ -333,6 +383,9 @@ suite('PostgreSQL: what goes wrong (skipped where it is not installed)', () => {
           CALLS['facts']!,
           CALLS['purge']!,
           CALLS['change']!,
+          // It may have been revoked where the server was.
+          (each) => each.read((view) => view.tokens.get(token('a').id)),
+          (each) => each.change((change) => change.tokens.get(token('a').id)),
         ];
         for (const attempt of refused) {
           const error = await failure(() => attempt(each));

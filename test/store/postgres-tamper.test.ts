@@ -1,11 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Store, StoreIntegrityError } from '../../src/release/store.js';
-import { storeUrl } from '../../src/config/store-url.js';
 import { openPostgresStore } from '../../src/store/postgres/open.js';
+import { MIGRATIONS } from '../../src/store/postgres/migrations.js';
 import type { PostgresStore } from '../../src/store/postgres/options.js';
+import { SchemaWatch } from '../../src/store/postgres/schema.js';
+import { Session, type Statement } from '../../src/store/postgres/session.js';
 import { testLogIdentity } from '../helpers/log-identity.js';
-import { postgresAvailable, PostgresServer } from '../helpers/postgres.js';
-import { valueOf } from '../helpers/test-broker.js';
+import { postgresAvailable } from '../helpers/postgres.js';
+import { MAC_KEY, PostgresFixture } from './postgres-fixture.js';
 import {
   attester,
   brokerRecord,
@@ -23,8 +25,6 @@ import {
 } from './samples.js';
 
 /* What somebody can do who is a superuser of the database, and has no key of the broker. */
-
-const MAC_KEY = Buffer.alloc(32, 7);
 
 type Use = (store: Store) => Promise<unknown>;
 
@@ -104,33 +104,31 @@ async function seed(store: Store): Promise<void> {
 const suite = postgresAvailable() ? describe : describe.skip;
 
 suite('PostgreSQL: somebody who writes the database with SQL (skipped where it is not installed)', () => {
-  let server: PostgresServer;
-  let url: string;
+  let fixture: PostgresFixture;
   let running: PostgresStore;
-  const name = () => new URL(url).pathname.slice(1);
-  const sql = (text: string, values: readonly unknown[] = []) => server.sql(text, values, name());
+  const sql = (text: string, values: readonly unknown[] = []) => fixture.sql(text, values);
   const tables = [...Object.keys(USES), 'log_entries', 'log_nodes', 'spent_nonces', 'removals'];
 
-  async function open(macKey = MAC_KEY): Promise<PostgresStore> {
-    const store = await openPostgresStore({ target: valueOf(storeUrl(url)), create: true, clock: testClock() });
-    store.authenticate(macKey, testLogIdentity());
+  /** As at the start of a process, with connections of its own. */
+  async function open(): Promise<PostgresStore> {
+    const store = await openPostgresStore({ target: fixture.target, create: true, clock: testClock() });
+    store.authenticate(MAC_KEY, testLogIdentity());
     return store;
   }
 
   beforeAll(async () => {
-    server = await PostgresServer.start();
-    url = await server.database();
-    const store = await open();
+    fixture = await PostgresFixture.start();
+    const store = fixture.store();
     await seed(store);
     await Promise.all(Array.from({ length: 300 }, (_, at) => store.appendRecord('denial', { at })));
     await store.close();
     for (const table of tables) await sql(`CREATE TABLE public.kept_${table} AS SELECT * FROM portcullis.${table}`);
   }, 60_000);
 
-  afterAll(() => server.close(), 60_000);
+  afterAll(() => fixture.close(), 60_000);
 
   beforeEach(async () => {
-    running = await open();
+    running = fixture.store();
     await running.verify();
   });
 
@@ -139,8 +137,8 @@ suite('PostgreSQL: somebody who writes the database with SQL (skipped where it i
     await putBack();
   });
 
-  async function putBack(): Promise<void> {
-    const steps = tables.map((table) => {
+  async function putBack(changed: readonly string[] = tables): Promise<void> {
+    const steps = changed.map((table) => {
       const how = table === 'removals' ? 'OVERRIDING SYSTEM VALUE ' : '';
       return `DELETE FROM portcullis.${table}; INSERT INTO portcullis.${table} ${how}SELECT * FROM public.kept_${table};`;
     });
@@ -155,7 +153,7 @@ suite('PostgreSQL: somebody who writes the database with SQL (skipped where it i
   }
 
   async function expectNoticedLater(uses: readonly Use[]): Promise<void> {
-    const later = await open();
+    const later = fixture.store();
     for (const use of uses) {
       const start = async () => {
         await later.verify();
@@ -198,7 +196,7 @@ suite('PostgreSQL: somebody who writes the database with SQL (skipped where it i
         }[type] ?? [`"${column}" + 1`, `"${column}" - 1`];
         for (const value of nullable ? [...others, 'NULL'] : others) {
           await expectNoticed(USES[table]!, `UPDATE portcullis.${table} SET "${column}" = ${value} WHERE ${where}`);
-          await putBack();
+          await putBack([table]);
           for (const use of USES[table]!) await use(running);
         }
       }
@@ -234,7 +232,7 @@ suite('PostgreSQL: somebody who writes the database with SQL (skipped where it i
   );
 
   test('rows from a broker with another key are noticed, and its state is not accepted', async () => {
-    const other = await open(Buffer.alloc(32, 8));
+    const other = fixture.store({ macKey: Buffer.alloc(32, 8) });
     await expect(other.verify()).rejects.toThrow(StoreIntegrityError);
     await expect(facts(other)).rejects.toThrow(StoreIntegrityError);
     await expect(other.change((change) => change.setBroker(brokerRecord()))).rejects.toThrow(StoreIntegrityError);
@@ -363,24 +361,109 @@ suite('PostgreSQL: somebody who writes the database with SQL (skipped where it i
         'ALTER TABLE portcullis.probe ADD COLUMN extra text',
         'ALTER TABLE portcullis.probe DROP COLUMN extra',
       ],
+      'a default': [
+        'ALTER TABLE portcullis.spent_nonces ALTER COLUMN issued_at_ms SET DEFAULT 0',
+        'ALTER TABLE portcullis.spent_nonces ALTER COLUMN issued_at_ms DROP DEFAULT',
+      ],
+      'a column that may be empty': [
+        'ALTER TABLE portcullis.spent_nonces ALTER COLUMN issued_at_ms DROP NOT NULL',
+        'ALTER TABLE portcullis.spent_nonces ALTER COLUMN issued_at_ms SET NOT NULL',
+      ],
+      'another name of a column': [
+        'ALTER TABLE portcullis.removals RENAME COLUMN place TO spot',
+        'ALTER TABLE portcullis.removals RENAME COLUMN spot TO place',
+      ],
+      'a collation that has the name of ours': [
+        'CREATE COLLATION portcullis."C" FROM pg_catalog."C"; ALTER TABLE portcullis.freezes ALTER COLUMN id TYPE text COLLATE portcullis."C"',
+        'ALTER TABLE portcullis.freezes ALTER COLUMN id TYPE text COLLATE pg_catalog."C"; DROP COLLATION portcullis."C"',
+      ],
+      'a function': [
+        `CREATE FUNCTION portcullis.lower(portcullis.keys) RETURNS text LANGUAGE sql AS 'SELECT NULL::text'`,
+        'DROP FUNCTION portcullis.lower(portcullis.keys)',
+      ],
+      'an operator': [
+        'CREATE OPERATOR portcullis.= (LEFTARG = text, RIGHTARG = text, FUNCTION = pg_catalog.textne)',
+        'DROP OPERATOR portcullis.= (text, text)',
+      ],
+      'a table that inherits': [
+        'CREATE TABLE public.heir () INHERITS (portcullis.spent_nonces)',
+        'DROP TABLE public.heir',
+      ],
       'a key that is none any more': [
         'ALTER TABLE portcullis.spent_nonces DROP CONSTRAINT spent_nonces_pkey',
         'ALTER TABLE portcullis.spent_nonces ADD PRIMARY KEY (nonce)',
       ],
     };
 
+    // Their statements were planned for other tables.
+    afterEach(() => fixture.hangUp());
+
     test.each(Object.keys(changes))('with %s is refused, while running and at the next start', async (what) => {
       const [change, back] = changes[what]!;
-      const commit = await commitFor(running, 'a');
       await record(running);
-      await sql(change);
-      try {
-        await expect(running.commitRelease(commit)).rejects.toThrow(/not (?:what|those that) portcullis made/);
-        await expect(open()).rejects.toThrow(/not (?:what|those that) portcullis made/);
-      } finally {
-        await sql(back);
+      // Twice: what the first change leaves behind in the catalogs must not hide the second.
+      for (const seed of ['a', 'b']) {
+        const commit = await commitFor(running, seed);
+        await sql(change);
+        try {
+          await expect(running.commitRelease(commit)).rejects.toThrow(/not (?:what|those that) portcullis made/);
+          await expect(open()).rejects.toThrow(/not (?:what|those that) portcullis made/);
+        } finally {
+          await sql(back);
+        }
+        expect(await running.commitRelease(commit)).toMatchObject({ outcome: 'committed' });
       }
-      expect(await running.commitRelease(commit)).toMatchObject({ outcome: 'committed' });
+    });
+
+    test('with the same trigger again, after one that went unseen, is refused', async () => {
+      const trigger =
+        'CREATE TRIGGER forget BEFORE INSERT ON portcullis.spent_nonces FOR EACH ROW EXECUTE FUNCTION public.forget()';
+      const drop = 'DROP TRIGGER forget ON portcullis.spent_nonces';
+      await sql(`${FORGET} ${trigger}; ${drop}`);
+      try {
+        const commit = await commitFor(running, 'a');
+        expect(await running.commitRelease(await commitFor(running, 'b'))).toMatchObject({ outcome: 'committed' });
+        await sql(trigger);
+        await expect(running.commitRelease(commit)).rejects.toThrow('not what portcullis made: trigger');
+        await sql(drop);
+        expect(await running.commitRelease(commit)).toMatchObject({ outcome: 'committed' });
+        expect(await running.commitRelease(commit)).toEqual({ outcome: 'replayed' });
+      } finally {
+        await sql('DROP FUNCTION public.forget CASCADE');
+      }
+    });
+
+    test('with a function for the very type that is asked for gives no other answer', async () => {
+      const query = { deployment: 'llm-a', key: 'key-a', version: 'latest', akSpkiSha256: hash('node-a') };
+      const before = await running.releaseFacts(query);
+      await sql(
+        `SET ROLE portcullis;
+         CREATE FUNCTION portcullis.others(found json, portcullis.policy_links) RETURNS json LANGUAGE sql AS
+           $$ SELECT json_agg(row_to_json(l)) FROM (SELECT * FROM portcullis.policy_links WHERE deployment = 'llm-b') l $$;
+         CREATE AGGREGATE portcullis.json_agg(portcullis.policy_links) (SFUNC = portcullis.others, STYPE = json);
+         CREATE FUNCTION portcullis.row_to_json(portcullis.keys) RETURNS json LANGUAGE sql AS 'SELECT NULL::json';
+         ANALYZE portcullis.policy_links; ANALYZE portcullis.keys; RESET ROLE`,
+      );
+      try {
+        expect(await running.releaseFacts(query)).toEqual(before);
+        await expect(record(running)).rejects.toThrow('not what portcullis made');
+        await expect(open()).rejects.toThrow('not what portcullis made');
+      } finally {
+        await sql(
+          `DROP AGGREGATE portcullis.json_agg(portcullis.policy_links);
+           DROP FUNCTION portcullis.others, portcullis.row_to_json(portcullis.keys)`,
+        );
+      }
+    });
+
+    test('is found out before a transaction, which it would end', async () => {
+      const session = await Session.open(fixture.target, 'write');
+      const schema = new SchemaWatch([...MIGRATIONS]);
+      await session.command('BEGIN');
+      await expect(schema.assertUnchanged(session, 'of nothing')).rejects.toThrow('not verified when');
+      const now: Statement = { name: 'now', text: 'SELECT now() = statement_timestamp() AS alone' };
+      expect(await session.query(now)).toEqual([{ alone: false }]);
+      session.close();
     });
   });
 });

@@ -1,24 +1,19 @@
 import { afterAll, beforeAll, describe, test } from '@jest/globals';
-import { storeUrl } from '../../src/config/store-url.js';
-import { openPostgresStore } from '../../src/store/postgres/open.js';
 import { testLogIdentity } from '../helpers/log-identity.js';
-import { postgresAvailable, PostgresServer } from '../helpers/postgres.js';
-import { valueOf } from '../helpers/test-broker.js';
+import { postgresAvailable } from '../helpers/postgres.js';
 import { storeContract, type TestDatabase } from './contract.js';
 import { logContract } from './log-contract.js';
+import { PostgresFixture } from './postgres-fixture.js';
 import { restartContract } from './restart-contract.js';
 
-let server: PostgresServer;
-let url: string;
+let fixture: PostgresFixture;
 
 async function makeDatabase(): Promise<TestDatabase> {
-  await server.wipe(url);
-  const target = valueOf(storeUrl(url));
+  await fixture.wipe();
   return {
     open: async (clock, log = testLogIdentity()) => {
-      const store = await openPostgresStore({ target, create: true, clock });
+      const store = fixture.store({ clock, log });
       try {
-        store.authenticate(Buffer.alloc(32, 7), log);
         await store.verify();
       } catch (error) {
         await store.close();
@@ -32,10 +27,9 @@ async function makeDatabase(): Promise<TestDatabase> {
 
 if (postgresAvailable()) {
   beforeAll(async () => {
-    server = await PostgresServer.start();
-    url = await server.database();
+    fixture = await PostgresFixture.start();
   }, 60_000);
-  afterAll(() => server.close());
+  afterAll(() => fixture.close());
   storeContract('PostgreSQL', makeDatabase);
   logContract('PostgreSQL', makeDatabase);
   restartContract('PostgreSQL', makeDatabase);

@@ -1,22 +1,30 @@
 import type { State } from '../rows/state.js';
 import type { LogAppender } from '../rows/log-appender.js';
 import type { LogWriter } from './log-writer.js';
+import { StoreIntegrityError } from '../../release/store.js';
+import { ConstraintError } from './errors.js';
 import type { Session, Statement } from './session.js';
 import type { SharedBatch } from './writer.js';
 
 const NONCE_BYTES = 32;
 
+/**
+ * Divides by zero, so that the server rolls the transaction back, unless it has stored what it was sent: COMMIT is under way
+ * behind it already. The schema was looked at a round trip before.
+ */
 const NONCES: Statement = {
   name: 'insert_nonces',
-  text: 'INSERT INTO spent_nonces (nonce, issued_at_ms) SELECT * FROM unnest($1::bytea[], $2::bigint[])',
+  text: `WITH sent AS (SELECT * FROM unnest($1::bytea[], $2::bigint[]) AS sent (nonce, issued_at_ms)),
+    stored AS (INSERT INTO portcullis.spent_nonces (nonce, issued_at_ms) SELECT * FROM sent RETURNING nonce, issued_at_ms)
+    SELECT 1 / CASE WHEN (SELECT count(*) FROM sent NATURAL JOIN stored) = cardinality($1::bytea[]) THEN 1 ELSE 0 END AS stored`,
 };
 const ARCHIVE: Statement = {
   name: 'insert_archive',
-  text: 'INSERT INTO evidence_archive (release_id, log_index, sealed) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])',
+  text: 'INSERT INTO portcullis.evidence_archive (release_id, log_index, sealed) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])',
 };
 const PROBE: Statement = {
   name: 'upsert_probe',
-  text: 'INSERT INTO probe (id, probed_at_ms) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET probed_at_ms = excluded.probed_at_ms',
+  text: 'INSERT INTO portcullis.probe (id, probed_at_ms) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET probed_at_ms = excluded.probed_at_ms',
 };
 
 interface Archived {
@@ -86,7 +94,7 @@ export class Batch implements SharedBatch {
     const nonces = [...this.#nonces.values()];
     if (nonces.length > 0) {
       const columns = [nonces.map(({ nonce }) => nonce), nonces.map(({ issuedAtMs }) => issuedAtMs)];
-      sent.push(this.#session.execute(NONCES, columns));
+      sent.push(storedAsSent(this.#session.query(NONCES, columns)));
     }
     if (this.#archive.length > 0) {
       const columns = [
@@ -103,5 +111,14 @@ export class Batch implements SharedBatch {
 
   committed(): void {
     this.#onCommitted(this.#wrote);
+  }
+}
+
+async function storedAsSent(sent: Promise<unknown>): Promise<void> {
+  try {
+    await sent;
+  } catch (error) {
+    if (!(error instanceof ConstraintError)) throw error;
+    throw new StoreIntegrityError('spent_nonces: the database does not store what it is sent', { cause: error });
   }
 }

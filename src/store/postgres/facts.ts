@@ -15,14 +15,14 @@ import { stateOf, versionsOf } from './view.js';
 const FACTS: Statement = {
   name: 'facts',
   text: `SELECT ${STATE_JSON},
-    (SELECT row_to_json(t) FROM deployments t WHERE lower(name) = $1) AS deployment,
-    (SELECT json_agg(t ORDER BY sha256) FROM policy_links t WHERE lower(deployment) = $1) AS links,
-    (SELECT row_to_json(t) FROM keys t WHERE lower(name) = $2) AS key,
-    (SELECT row_to_json(t) FROM key_versions t WHERE lower(key) = $2 AND version = $3) AS version,
-    (SELECT row_to_json(t) FROM attesters t WHERE spki_sha256 = $4) AS attester,
-    (SELECT row_to_json(t) FROM revocations t WHERE id = $4) AS revocation,
-    (SELECT row_to_json(t) FROM freezes t WHERE id = 'deployment/' || $1) AS deployment_freeze,
-    (SELECT row_to_json(t) FROM freezes t WHERE id = 'key/' || $2) AS key_freeze`,
+    (SELECT row_to_json(t) FROM portcullis.deployments t WHERE lower(name) = $1) AS deployment,
+    (SELECT json_agg(t ORDER BY sha256) FROM portcullis.policy_links t WHERE lower(deployment) = $1) AS links,
+    (SELECT row_to_json(t) FROM portcullis.keys t WHERE lower(name) = $2) AS key,
+    (SELECT row_to_json(t) FROM portcullis.key_versions t WHERE lower(key) = $2 AND version = $3) AS version,
+    (SELECT row_to_json(t) FROM portcullis.attesters t WHERE spki_sha256 = $4) AS attester,
+    (SELECT row_to_json(t) FROM portcullis.revocations t WHERE id = $4) AS revocation,
+    (SELECT row_to_json(t) FROM portcullis.freezes t WHERE id = 'deployment/' || $1) AS deployment_freeze,
+    (SELECT row_to_json(t) FROM portcullis.freezes t WHERE id = 'key/' || $2) AS key_freeze`,
 };
 
 /** What the statement has read, not verified yet. */

@@ -17,17 +17,17 @@ const DEPLOYMENT = `lower((entry::json ->> 'deployment') COLLATE "C")`;
 
 const TEXTS: Statement = {
   name: 'log_texts',
-  text: 'SELECT log_index AS at, entry AS value FROM log_entries WHERE log_index >= $1 AND log_index < $2 ORDER BY log_index',
+  text: 'SELECT log_index AS at, entry AS value FROM portcullis.log_entries WHERE log_index >= $1 AND log_index < $2 ORDER BY log_index',
 };
 const LEAVES: Statement = {
   name: 'log_leaves',
-  text: 'SELECT log_index AS at, leaf_hash AS value FROM log_entries WHERE log_index >= $1 AND log_index < $2 ORDER BY log_index',
+  text: 'SELECT log_index AS at, leaf_hash AS value FROM portcullis.log_entries WHERE log_index >= $1 AND log_index < $2 ORDER BY log_index',
 };
 const NODES: Statement = {
   name: 'log_nodes',
-  text: 'SELECT node_index AS at, hash AS value FROM log_nodes WHERE level = $3 AND node_index >= $1 AND node_index < $2 ORDER BY node_index',
+  text: 'SELECT node_index AS at, hash AS value FROM portcullis.log_nodes WHERE level = $3 AND node_index >= $1 AND node_index < $2 ORDER BY node_index',
 };
-const SELECT_ENTRIES = `SELECT log_index, ${TYPE} AS type, entry, leaf_hash, detail, names FROM log_entries WHERE log_index >= 0 AND log_index < $1`;
+const SELECT_ENTRIES = `SELECT log_index, ${TYPE} AS type, entry, leaf_hash, detail, names FROM portcullis.log_entries WHERE log_index >= 0 AND log_index < $1`;
 /** Rows that are fetched at once where the size of a page is bounded: entries may be large. */
 const CHUNK = 32;
 

@@ -9,17 +9,17 @@ import type { Session, Statement } from './session.js';
 const ENTRIES: Statement = {
   name: 'insert_entries',
   text:
-    'INSERT INTO log_entries (log_index, entry, leaf_hash, detail, names) ' +
+    'INSERT INTO portcullis.log_entries (log_index, entry, leaf_hash, detail, names) ' +
     'SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::text[], $5::text[])',
 };
 const NODES: Statement = {
   name: 'insert_nodes',
-  text: 'INSERT INTO log_nodes (level, node_index, hash) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])',
+  text: 'INSERT INTO portcullis.log_nodes (level, node_index, hash) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])',
 };
 const HEAD: Statement = {
   name: 'upsert_head',
   text:
-    'INSERT INTO log_head (id, origin, size, time_ms, state_generation, peaks, checkpoint, mac) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ' +
+    'INSERT INTO portcullis.log_head (id, origin, size, time_ms, state_generation, peaks, checkpoint, mac) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ' +
     'ON CONFLICT (id) DO UPDATE SET origin = excluded.origin, size = excluded.size, time_ms = excluded.time_ms, ' +
     'state_generation = excluded.state_generation, peaks = excluded.peaks, checkpoint = excluded.checkpoint, mac = excluded.mac',
 };

@@ -30,11 +30,12 @@ export async function migrate(session: Session, create: boolean, migrations = MI
       );
     }
     if (version === 0) await session.command(`CREATE SCHEMA ${SCHEMA}`);
+    // What a migration makes goes into the first of them; pg_catalog is searched before it all the same.
     await session.command(`SET LOCAL search_path = ${SCHEMA}, pg_temp`);
     for (const [at, text] of migrations.entries()) {
       if (at < version) continue;
       await session.command(text);
-      await session.command(`INSERT INTO migrations (version) VALUES (${String(at + 1)})`);
+      await session.command(`INSERT INTO ${SCHEMA}.migrations (version) VALUES (${String(at + 1)})`);
     }
     await session.commit();
   } catch (error) {

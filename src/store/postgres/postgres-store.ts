@@ -14,6 +14,7 @@ import {
   type StoreView,
 } from '../../release/store.js';
 import { LogWatch } from '../rows/log-watch.js';
+import type { Row } from '../rows/row-mac.js';
 import { type Snapshot, StateWatch } from '../rows/state-watch.js';
 import type { Batch } from './batch.js';
 import { factsIn, factsOf, findFacts } from './facts.js';
@@ -39,7 +40,7 @@ const PROOF_MS = 1000;
 const STATE: Statement = { name: 'state', text: `SELECT ${STATE_JSON}` };
 const ARCHIVED: Statement = {
   name: 'archived',
-  text: 'SELECT log_index, sealed FROM evidence_archive WHERE release_id = $1',
+  text: 'SELECT log_index, sealed FROM portcullis.evidence_archive WHERE release_id = $1',
 };
 
 /** The Store port over one PostgreSQL database. `connect` opens a connection to it, its tables verified. */
@@ -98,7 +99,7 @@ export class PostgresStoreAdapter implements PostgresStore {
     this.#assertOpen();
     return this.#readers.view(async (session) => {
       if (!this.#watch.authenticated) return TABLES.broker.guarded.unverified(await TABLES.broker.row(session, ['1']));
-      const snapshot = await this.#find(session);
+      const { snapshot } = await this.#find(session);
       return snapshot === undefined ? undefined : TABLES.broker.get(session, snapshot, '1');
     });
   }
@@ -106,10 +107,11 @@ export class PostgresStoreAdapter implements PostgresStore {
   async read<T>(work: (view: StoreView) => Promise<T>): Promise<T> {
     this.#assertOpen();
     return this.#readers.view(async (session) => {
-      const snapshot = filled(await this.#find(session));
+      const { server, ...found } = await this.#find(session);
+      const snapshot = filled(found.snapshot);
       const operations = new Operations();
       try {
-        return await work(viewOf({ session, snapshot, operations }));
+        return await work(viewOf({ session, server, snapshot, operations }));
       } finally {
         operations.close();
       }
@@ -254,10 +256,13 @@ export class PostgresStoreAdapter implements PostgresStore {
     });
   }
 
-  async #find(session: Session): Promise<Snapshot | undefined> {
+  async #find(
+    session: Session,
+  ): Promise<{ readonly snapshot: Snapshot | undefined; readonly server: Row | undefined }> {
     const since = this.#watch.seen;
     const [row] = await session.query(STATE);
-    return this.#reader.find(session, rowOfJson(row?.['state']), since);
+    const snapshot = await this.#reader.find(session, rowOfJson(row?.['state']), since);
+    return { snapshot, server: rowOfJson(row?.['server']) };
   }
 
   #assertOpen(): void {

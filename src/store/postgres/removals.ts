@@ -6,13 +6,16 @@ const KEPT = 100_000;
 
 const NOTE: Statement = {
   name: 'note_removals',
-  text: 'INSERT INTO removals (log_index, place, label) SELECT $1, * FROM unnest($2::text[], $3::bytea[])',
+  text: 'INSERT INTO portcullis.removals (log_index, place, label) SELECT $1, * FROM unnest($2::text[], $3::bytea[])',
 };
 const PRUNE: Statement = {
   name: 'prune_removals',
-  text: `DELETE FROM removals WHERE id <= (SELECT max(id) FROM removals) - ${String(KEPT)}`,
+  text: `DELETE FROM portcullis.removals WHERE id <= (SELECT max(id) FROM portcullis.removals) - ${String(KEPT)}`,
 };
-const SINCE: Statement = { name: 'removals_since', text: 'SELECT place, label FROM removals WHERE log_index >= $1' };
+const SINCE: Statement = {
+  name: 'removals_since',
+  text: 'SELECT place, label FROM portcullis.removals WHERE log_index >= $1',
+};
 
 /**
  * Notes which rows went away in the change whose first entry has this index: a hint for other processes, so that they need

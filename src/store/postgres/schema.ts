@@ -4,13 +4,39 @@ import type { Session } from './session.js';
 /** The schema that holds the tables; the database may hold other ones, which nothing here looks at. */
 export const SCHEMA = 'portcullis';
 
+/** A catalog, what names a row of it, and which of its rows say what our tables are, or what is beside them. */
+const WATCHED: readonly (readonly [catalog: string, id: string, condition: string])[] = [
+  ['pg_class', 'oid', `relnamespace = to_regnamespace('${SCHEMA}')`],
+  // Whatever is made in the schema, of every kind, is entered here: of functions and operators there are too many to look for.
+  [
+    'pg_depend',
+    `classid || '.' || objid`,
+    `refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace('${SCHEMA}')`,
+  ],
+  ['pg_attribute', `attrelid || '.' || attnum`, 'attrelid = ANY((SELECT oids FROM tables)::oid[]) AND attnum > 0'],
+  ['pg_attrdef', 'oid', 'adrelid = ANY((SELECT oids FROM tables)::oid[])'],
+  ['pg_constraint', 'oid', 'conrelid = ANY((SELECT oids FROM tables)::oid[])'],
+  ['pg_index', 'indexrelid', 'indrelid = ANY((SELECT oids FROM tables)::oid[])'],
+  ['pg_trigger', 'oid', 'tgrelid = ANY((SELECT oids FROM tables)::oid[])'],
+  ['pg_rewrite', 'oid', 'ev_class = ANY((SELECT oids FROM tables)::oid[])'],
+  ['pg_policy', 'oid', 'polrelid = ANY((SELECT oids FROM tables)::oid[])'],
+  ['pg_inherits', `inhrelid || '.' || inhparent`, 'inhparent = ANY((SELECT oids FROM tables)::oid[])'],
+  ['pg_inherits', `inhrelid || '.' || inhparent`, 'inhrelid = ANY((SELECT oids FROM tables)::oid[])'],
+  ['pg_cast', 'oid', 'oid >= 16384'],
+];
+
 /**
- * Changes with every change of a table of ours: its row in pg_class is a new one after a trigger, a rule, a policy, another
- * column or another name was given to it, and after a migration. Statistics change a row in its place. An expression that costs
- * some 0.05 ms, so that every transaction that writes can ask.
+ * Changes with every change of a table of ours, and of everything that DESCRIBE looks at: the rows of the catalogs that say
+ * it, each with the transaction that has written it. pg_class alone would not do: the second trigger that a table ever gets
+ * leaves its row there as it is. Statistics change a row in its place. An expression that costs about a millisecond, so that
+ * every transaction that writes can ask.
  */
-export const FINGERPRINT = `(SELECT string_agg(oid::text || ':' || xmin::text, ',' ORDER BY oid)
-  FROM pg_class WHERE relnamespace = to_regnamespace('${SCHEMA}'))`;
+export const FINGERPRINT = `(WITH tables AS MATERIALIZED (SELECT array_agg(oid) AS oids FROM pg_class
+    WHERE relnamespace = to_regnamespace('${SCHEMA}') AND relkind <> 'i')
+  SELECT encode(sha256(convert_to(concat_ws(';', ${WATCHED.map(
+    ([catalog, id, condition]) =>
+      `(SELECT '${catalog}=' || string_agg(${id} || ':' || xmin, ',' ORDER BY ctid) FROM ${catalog} WHERE ${condition})`,
+  ).join(', ')}), 'UTF8')), 'hex'))`;
 
 /**
  * Everything that could act on what is written or read: $1 is the schema, $2 the persistence that its tables must have. Of
@@ -23,7 +49,7 @@ SELECT 'table' AS kind, c.relname::text AS name, concat_ws(' ', c.relkind, c.rel
   FROM ours c LEFT JOIN pg_am am ON am.oid = c.relam
 UNION ALL
 SELECT 'column', c.relname || '.' || a.attname, concat_ws(' ', a.attnum, format_type(a.atttypid, a.atttypmod),
-    a.attnotnull, co.collname, a.attgenerated, a.attidentity, pg_get_expr(d.adbin, d.adrelid))
+    a.attnotnull, co.collnamespace::regnamespace || '.' || co.collname, a.attgenerated, a.attidentity, pg_get_expr(d.adbin, d.adrelid))
   FROM ours c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   LEFT JOIN pg_collation co ON co.oid = a.attcollation
   LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
@@ -58,7 +84,9 @@ SELECT 'cast', format_type(castsource, NULL) || ' to ' || format_type(casttarget
 export async function assertKnown(session: Session, migrations: readonly string[]): Promise<number> {
   const [there] = await session.query({
     name: 'has_migrations',
-    text: `SELECT to_regclass('${SCHEMA}.migrations') IS NOT NULL AS there`,
+    // As the statement's snapshot has it: to_regclass() may not have heard yet of what another replica has just committed.
+    text: `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = '${SCHEMA}' AND c.relname = 'migrations') AS there`,
   });
   if (there?.['there'] !== true) return 0;
   const text = `SELECT max(version) AS version FROM ${SCHEMA}.migrations`;
@@ -83,17 +111,22 @@ export class SchemaWatch {
     this.#migrations = migrations;
   }
 
-  /** In a transaction that holds the lock: looks at the tables again where their fingerprint is another one. */
+  /**
+   * In a transaction that holds the lock: looks at the tables again where their fingerprint is another one. `verify` has
+   * found out before what they must be, since that ends the transaction that it is done in.
+   */
   async assertUnchanged(session: Session, fingerprint: string): Promise<void> {
     if (fingerprint === this.#verified) return;
+    if (!EXPECTED.has(this.#migrations)) throw new Error('the tables were not verified when the store was opened');
     await this.verify(session);
     this.#verified = fingerprint;
   }
 
   /**
    * Demands the tables that the migrations make, to the letter, and nothing beside them: a trigger that drops spent nonces, a
-   * rule that hides rows, or a view in the place of a table would act outside of every row's authentication. Throws
-   * StoreIntegrityError; StoreUnavailableError for the tables of a newer version.
+   * rule that hides rows, or a view in the place of a table would act outside of every row's authentication. The first time
+   * in a process it must be called outside of a transaction. Throws StoreIntegrityError; StoreUnavailableError for the tables
+   * of a newer version.
    */
   async verify(session: Session): Promise<void> {
     await assertKnown(session, this.#migrations);
@@ -119,6 +152,7 @@ async function describeExpected(session: Session, migrations: readonly string[])
       name: 'own_temp',
       text: 'SELECT pg_my_temp_schema()::regnamespace::text AS name',
     });
+    await session.command('SET LOCAL search_path = pg_catalog, pg_temp');
     return await describe(session, String(row?.['name']), 't');
   } finally {
     await session.command('ROLLBACK');

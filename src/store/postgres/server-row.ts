@@ -8,7 +8,7 @@ const COLUMNS = ['id', 'system_identifier', 'timeline'];
 const UPSERT: Statement = {
   name: 'upsert_server',
   text:
-    'INSERT INTO server (id, system_identifier, timeline, mac) VALUES (1, $1, $2, $3) ' +
+    'INSERT INTO portcullis.server (id, system_identifier, timeline, mac) VALUES (1, $1, $2, $3) ' +
     'ON CONFLICT (id) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline, mac = excluded.mac',
 };
 

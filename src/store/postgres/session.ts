@@ -36,9 +36,13 @@ const LIMITS = {
 /** Beyond every limit of the server: it does not answer at all. */
 const SILENCE_MS = 40_000;
 
-/** Only what can be read back as it was set is believed; pg_catalog is searched before the path, temporary tables never. */
+/**
+ * Only what can be read back as it was set is believed. Nothing but pg_catalog is searched: a function or an operator in our
+ * own schema, made for the very type that it is called with, would be preferred to those of pg_catalog, which take any type.
+ * So statements name the schema of every table.
+ */
 const SET_UP = (role: Role) => `
-SET search_path = portcullis, pg_temp;
+SET search_path = pg_catalog, pg_temp;
 SET client_encoding = 'UTF8';
 SET standard_conforming_strings = on;
 SET bytea_output = 'hex';

@@ -26,18 +26,18 @@ export interface StandingLocked extends Standing {
   readonly spent: ReadonlySet<string>;
 }
 
-export const STATE_JSON = `(SELECT row_to_json(t) FROM state t) AS state, (SELECT row_to_json(t) FROM server t) AS server`;
+export const STATE_JSON = `(SELECT row_to_json(t) FROM portcullis.state t) AS state, (SELECT row_to_json(t) FROM portcullis.server t) AS server`;
 
 /** From the greatest level of the stored nodes downwards, each step a look into the index. */
 const TOP_NODES = `(WITH RECURSIVE top AS (
-    (SELECT level, node_index FROM log_nodes ORDER BY level DESC, node_index DESC LIMIT 1)
+    (SELECT level, node_index FROM portcullis.log_nodes ORDER BY level DESC, node_index DESC LIMIT 1)
     UNION ALL
-    SELECT below.level, below.node_index FROM top, LATERAL (SELECT level, node_index FROM log_nodes
+    SELECT below.level, below.node_index FROM top, LATERAL (SELECT level, node_index FROM portcullis.log_nodes
       WHERE level < top.level ORDER BY level DESC, node_index DESC LIMIT 1) below)
   SELECT json_agg(json_build_object('level', level, 'index', node_index) ORDER BY level DESC) FROM (SELECT * FROM top LIMIT 9) t)`;
 
-const STANDING = `${STATE_JSON}, (SELECT row_to_json(t) FROM log_head t) AS head,
-  (SELECT coalesce(max(log_index) + 1, 0) FROM log_entries) AS entries, ${TOP_NODES} AS nodes`;
+const STANDING = `${STATE_JSON}, (SELECT row_to_json(t) FROM portcullis.log_head t) AS head,
+  (SELECT coalesce(max(log_index) + 1, 0) FROM portcullis.log_entries) AS entries, ${TOP_NODES} AS nodes`;
 
 const READ: Statement = { name: 'standing', text: `SELECT ${STANDING}` };
 
@@ -45,13 +45,13 @@ const READ: Statement = { name: 'standing', text: `SELECT ${STANDING}` };
 const READ_LOCKED: Statement = {
   name: 'standing_locked',
   text: `SELECT ${STANDING}, ${FINGERPRINT} AS fingerprint,
-    ARRAY(SELECT encode(nonce, 'hex') FROM spent_nonces WHERE nonce = ANY($1::bytea[])) AS spent`,
+    ARRAY(SELECT encode(nonce, 'hex') FROM portcullis.spent_nonces WHERE nonce = ANY($1::bytea[])) AS spent`,
 };
 
 const UPSERT_STATE: Statement = {
   name: 'upsert_state',
   text:
-    'INSERT INTO state (id, generation, epoch, nonce_floor_ms, contents, log_index, mac) VALUES ($1, $2, $3, $4, $5, $6, $7) ' +
+    'INSERT INTO portcullis.state (id, generation, epoch, nonce_floor_ms, contents, log_index, mac) VALUES ($1, $2, $3, $4, $5, $6, $7) ' +
     'ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, epoch = excluded.epoch, nonce_floor_ms = excluded.nonce_floor_ms, ' +
     'contents = excluded.contents, log_index = excluded.log_index, mac = excluded.mac',
 };
@@ -142,7 +142,10 @@ export async function writeState(session: Session, rowMac: RowMac, state: State)
 /** Whether a store without a state row holds anything all the same. */
 async function isInUse(session: Session): Promise<boolean> {
   const used = await Promise.all(DECIDING.map((table) => table.isUsed(session)));
-  const [log] = await session.query({ name: 'any_entry', text: 'SELECT EXISTS (SELECT FROM log_entries) AS used' });
+  const [log] = await session.query({
+    name: 'any_entry',
+    text: 'SELECT EXISTS (SELECT FROM portcullis.log_entries) AS used',
+  });
   return used.includes(true) || log?.['used'] === true;
 }
 

@@ -15,7 +15,7 @@ import { Operations } from './view.js';
 
 const PURGE: Statement = {
   name: 'purge_nonces',
-  text: 'DELETE FROM spent_nonces WHERE ctid = ANY(ARRAY(SELECT ctid FROM spent_nonces WHERE issued_at_ms <= $1 LIMIT $2))',
+  text: 'DELETE FROM portcullis.spent_nonces WHERE ctid = ANY(ARRAY(SELECT ctid FROM portcullis.spent_nonces WHERE issued_at_ms <= $1 LIMIT $2))',
 };
 
 /** What an administrative change has made, to be noted once it is durable. */
@@ -63,7 +63,12 @@ export class Transactions {
     let value: T;
     try {
       value = await work(
-        changeOf({ session, snapshot: { state, contents, rowMac }, operations }, log, effects, this.#clock()),
+        changeOf(
+          { session, server: standing.server, snapshot: { state, contents, rowMac }, operations },
+          log,
+          effects,
+          this.#clock(),
+        ),
       );
     } finally {
       operations.close();

@@ -1,4 +1,4 @@
-import type { AttesterRecord, BrokerState, LogEntry } from '../../release/records.js';
+import type { AttesterRecord, BrokerState, LogEntry, TokenRecord } from '../../release/records.js';
 import {
   type ChildRecords,
   type EntryQuery,
@@ -10,7 +10,9 @@ import {
   type StoreView,
 } from '../../release/store.js';
 import type { Snapshot } from '../rows/state-watch.js';
+import type { Row } from '../rows/row-mac.js';
 import { readEntries } from './log-table.js';
+import { assertSameServer } from './server-row.js';
 import type { Session } from './session.js';
 import type { StoredTable } from './stored-table.js';
 import { TABLES } from './tables.js';
@@ -59,6 +61,8 @@ function isFailure(error: unknown): boolean {
 
 export interface Scope {
   readonly session: Session;
+  /** Which server the rows were put on, as the transaction has read it. */
+  readonly server: Row | undefined;
   readonly snapshot: Snapshot;
   readonly operations: Operations;
 }
@@ -85,7 +89,7 @@ export function viewOf(scope: Scope): StoreView {
         keys: await TABLES.keys.purgeable(session, snapshot, throughMs),
         versions: await TABLES.keyVersions.purgeable(session, snapshot, throughMs, 'length(ciphertext) > 0'),
       })),
-    tokens: recordsOf(TABLES.tokens, scope),
+    tokens: tokensOf(scope),
     revocations: setOf(TABLES.revocations, scope),
     freezes: setOf(TABLES.freezes, scope),
     entries: (query: EntryQuery): Promise<readonly LogEntry[]> => operations.run(() => readEntries(session, query)),
@@ -106,6 +110,23 @@ function recordsOf<R>(table: StoredTable<R>, { session, snapshot, operations }: 
     get: (id) => operations.run(() => table.get(session, snapshot, id)),
     list: ({ limit, after }: Page) =>
       operations.run(() => table.list(session, snapshot, limit, after === undefined ? undefined : [after])),
+  };
+}
+
+/**
+ * Who asks is not believed on a server that may lack what was committed last: the token may have been revoked. All else can
+ * be read there, since whoever accepts the loss must look at what is left.
+ */
+function tokensOf(scope: Scope): Records<TokenRecord> {
+  const { snapshot, server, session, operations } = scope;
+  const tokens = recordsOf(TABLES.tokens, scope);
+  const assertHere = () => operations.run(() => assertSameServer(snapshot.rowMac, server, session.server));
+  return {
+    ...tokens,
+    get: async (id) => {
+      await assertHere();
+      return tokens.get(id);
+    },
   };
 }
 
