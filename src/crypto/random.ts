@@ -16,6 +16,8 @@ export function pooled(source: Random): Random {
     if (bytes > MAX_POOLED_BYTES) return source(bytes);
     if (at + bytes > pool.length) {
       pool.fill(0);
+      // Where the source throws, nothing is left to be drawn from: what is in the pool now are zeros.
+      at = pool.length;
       pool = source(POOL_BYTES);
       at = 0;
     }

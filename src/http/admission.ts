@@ -9,6 +9,8 @@ export type Refused = 'share' | 'overload';
 export interface AdmissionLimits {
   /** Requests that wait or are under way. */
   readonly places: number;
+  /** Requests of one source that wait or are under way, whatever the others have; default: its share of the places. */
+  readonly placesEach?: number;
   /** How long the work of one turn of the event loop may take before the rest waits for the next. */
   readonly turnMs: number;
   /** How long a request may have to wait to be let in; beyond that it is refused. */
@@ -129,6 +131,8 @@ export class Admission {
   }
 
   #shortage(source: string): Refused | undefined {
+    const { placesEach } = this.#limits;
+    if (placesEach !== undefined && this.#places.heldBy(source) >= placesEach) return 'share';
     const shortage = this.#places.shortage(source);
     return shortage === 'full' ? 'overload' : shortage;
   }

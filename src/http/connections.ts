@@ -2,12 +2,21 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { LoadObserver } from './ports.js';
 import { Shares } from './shares.js';
-import { sourceOf } from './source.js';
+import { networksOf, sourceOf } from './source.js';
 
 /** Requests that a connection may have sent ahead of their answers. */
 const MAX_PIPELINED = 16;
 /** Idle connections of the largest holder that are closed at a time where all are taken, so that it need not be searched for each. */
 const CLOSED_AT_ONCE = 16;
+/** What a client has to take of an answer so that its patience begins anew, unless it takes the whole: a byte now and then keeps no memory for ever. */
+const LEAST_TAKEN_BYTES = 16 * 1024;
+
+interface Progress {
+  /** In writes that have been taken whole. */
+  readonly writtenBytes: number;
+  /** What is left of the write under way. */
+  readonly queuedBytes: number;
+}
 
 /** One connection of a client. */
 export interface Connection {
@@ -20,8 +29,8 @@ export interface Connection {
   unanswered: number;
   /** The newest answer. */
   response: ServerResponse | undefined;
-  /** Since when an answer waits for its client to take it, ms; undefined: none does. */
-  stalledSinceMs: number | undefined;
+  /** Since when its client has taken nothing, ms, while an answer waits, and what it had taken by then; undefined: none waits. */
+  stalled: { readonly sinceMs: number; readonly progress: Progress } | undefined;
   /** Called when an answer is over. One function for all of them. */
   readonly answered: () => void;
 }
@@ -68,7 +77,7 @@ export class Connections {
       source,
       unanswered: 0,
       response: undefined,
-      stalledSinceMs: undefined,
+      stalled: undefined,
       answered: () => {
         if (--connection.unanswered === 0 && !tcp.destroyed) this.#rest(connection);
       },
@@ -117,13 +126,18 @@ export class Connections {
     return true;
   }
 
-  /** Closes the connections whose client has taken nothing of what waits for it for `stallMs`. Called again and again. */
+  /** Closes the connections whose client has taken nothing (less than 16 KiB, and no answer to its end) of what waits for it for `stallMs`. Called again and again. */
   closeStalled(nowMs: number, stallMs: number): void {
     for (const connection of this) {
-      const { socket, stalledSinceMs } = connection;
-      if (socket.writableLength === 0) connection.stalledSinceMs = undefined;
-      else if (stalledSinceMs === undefined) connection.stalledSinceMs = nowMs;
-      else if (nowMs - stalledSinceMs >= stallMs) this.#close(connection, 'connection.stalled');
+      if (connection.socket.writableLength === 0) {
+        connection.stalled = undefined;
+        continue;
+      }
+      const { stalled } = connection;
+      const progress = progressOf(connection);
+      if (stalled === undefined || hasMoved(stalled.progress, progress)) {
+        connection.stalled = { sinceMs: nowMs, progress };
+      } else if (nowMs - stalled.sinceMs >= stallMs) this.#close(connection, 'connection.stalled');
     }
   }
 
@@ -150,15 +164,27 @@ export class Connections {
   }
 
   #makeRoom(source: string): void {
-    if (this.#shares.shortage(source) === 'share') {
-      this.#closeIdle(source, 1);
+    if (this.#shares.shortage(source) === 'full') {
+      this.#closeLargest(() => true);
       return;
     }
-    let [largest, most] = [source, 0];
-    for (const holder of this.#idle.keys()) {
-      const held = this.#shares.heldBy(holder);
-      if (held > most) [largest, most] = [holder, held];
+    this.#closeIdle(source, 1);
+    // Where it is the share of a network that the source lies in, the others there make room.
+    for (const network of networksOf(source)) {
+      if (this.#shares.shortage(source) === undefined) return;
+      this.#closeLargest((holder) => networksOf(holder).includes(network));
     }
+  }
+
+  /** Closes idle ones of whoever has the most connections, of those sources that have idle ones. */
+  #closeLargest(among: (source: string) => boolean): void {
+    let largest: string | undefined;
+    let most = 0;
+    for (const [holder, idle] of this.#idle) {
+      const held = idle.size === 0 ? 0 : this.#shares.heldBy(holder);
+      if (held > most && among(holder)) [largest, most] = [holder, held];
+    }
+    if (largest === undefined) return;
     this.#closeIdle(largest, Math.max(1, Math.min(CLOSED_AT_ONCE, Math.floor(most / 2))));
   }
 
@@ -174,4 +200,16 @@ export class Connections {
 /** Names a TCP connection as seen from either of its sockets. */
 function clientOf(socket: Socket): string {
   return `${socket.remoteAddress ?? ''} ${String(socket.remotePort ?? '')}`;
+}
+
+/** What is known of how much a client has taken of what waits for it. */
+function progressOf({ tcp, socket }: Connection): Progress {
+  // Node does not document the handle. Without it only whole answers are seen to be taken.
+  const { _handle: handle } = tcp as { readonly _handle?: { readonly writeQueueSize?: number } | null };
+  return { writtenBytes: socket.bytesWritten - socket.writableLength, queuedBytes: handle?.writeQueueSize ?? 0 };
+}
+
+/** One write is under way at a time. Of TLS it queues piece by piece, so that more in the queue says that a piece was taken. */
+function hasMoved(before: Progress, now: Progress): boolean {
+  return now.writtenBytes > before.writtenBytes || Math.abs(now.queuedBytes - before.queuedBytes) >= LEAST_TAKEN_BYTES;
 }

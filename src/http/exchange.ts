@@ -18,6 +18,9 @@ export interface ExchangeServices {
 /** A request id of the caller's that is taken over; any other is replaced by ours, so that nothing can be smuggled into logs. */
 const REQUEST_ID = /^[0-9A-Za-z._-]{1,64}$/;
 
+/** An answer up to this length is over for us once it is written, whether its client takes it or not. In bytes. */
+const SMALL_ANSWER_BYTES = 16 * 1024;
+
 /** An API that answers JSON: nothing may be sniffed, cached, framed, or loaded by it. */
 const SECURITY_HEADERS: readonly (readonly [name: string, value: string])[] = Object.entries({
   'x-content-type-options': 'nosniff',
@@ -39,6 +42,7 @@ export class Exchange {
   #route = 'unknown';
   #method = 'other';
   #reason: ReasonCode | undefined;
+  #answered: () => void = () => undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, services: ExchangeServices) {
     this.request = request;
@@ -55,6 +59,14 @@ export class Exchange {
     this.#route = template;
   }
 
+  /**
+   * Calls `answered` when the answer costs nothing any more: headers and body are written and small, or the operating
+   * system has taken them. It is not called where the connection is gone before. What the client still sends is not waited for.
+   */
+  onAnswered(answered: () => void): void {
+    this.#answered = answered;
+  }
+
   json(status: number, value: unknown): void {
     this.text(status, 'application/json', JSON.stringify(value));
   }
@@ -68,14 +80,17 @@ export class Exchange {
     if (unread && !neverSent) readOff(request);
     const draining = this.#services.lifecycle.phase === 'draining';
     if (neverSent || draining) response.setHeader('connection', 'close');
-    response.writeHead(status, this.#headers(contentType, Buffer.byteLength(body)));
+    const bytes = Buffer.byteLength(body);
+    const taken = bytes > SMALL_ANSWER_BYTES ? this.#answered : undefined;
+    response.writeHead(status, this.#headers(contentType, bytes));
     if (request.complete || neverSent || (response.shouldKeepAlive && !draining)) {
-      response.end(body);
-      return;
+      response.end(body, taken);
+    } else {
+      // The end of the last answer closes the socket, and while a client still sends its body that would take the answer away from it.
+      response.write(body, taken);
+      request.once('end', () => response.end());
     }
-    // The end of the last answer closes the socket, and while a client still sends its body that would take the answer away from it.
-    response.write(body);
-    request.once('end', () => response.end());
+    if (taken === undefined) this.#answered();
   }
 
   refuse(refusal: Denial): void {

@@ -50,6 +50,8 @@ export class Rounds {
   /** How many end a round early. */
   readonly #enough: number;
   #current: Round | undefined;
+  /** When the quorum was missed last in the current round. */
+  #missedMs = -Infinity;
   #kept: Cosigned | undefined;
   #wanted = false;
   #isPumping = false;
@@ -140,8 +142,8 @@ export class Rounds {
     const end = await this.#askEverybody(beganMs);
     const endMs = performance.now();
     this.#lastRoundMs = endMs;
-    if (end === 'done') standing.reached(endMs);
-    if (end === 'failed') standing.missed(endMs);
+    if (end === 'done') standing.reached(this.#provenMs());
+    if (end === 'failed') this.#miss(endMs);
     caller.ended(end);
     if (end === 'done' && this.#kept !== undefined) await shared?.write(this.#kept.note());
     if (end === 'overtaken') {
@@ -160,6 +162,7 @@ export class Rounds {
     if (this.#current?.checkpoint !== tip.checkpoint || this.#isOld(this.#current)) {
       this.#current?.supersede();
       this.#current = new Round(tip, nowMs);
+      this.#missedMs = -Infinity;
     }
     const round = this.#current;
     await round.ask(
@@ -175,6 +178,19 @@ export class Rounds {
     if (round.overtaken === undefined) return 'failed';
     // Whoever is ahead was asked by a sibling, unless the log does not have what it cosigned.
     return (await log.head()).size >= round.overtaken ? 'overtaken' : 'failed';
+  }
+
+  /**
+   * Since when it is known that the quorum cosigns: since the round began, however often it was gone on with, for most of its
+   * cosignatures may be as old. What it had missed itself before it got there is made up for.
+   */
+  #provenMs(): number {
+    return Math.max(this.#current?.beganMs ?? -Infinity, this.#missedMs);
+  }
+
+  #miss(nowMs: number): void {
+    this.#missedMs = nowMs;
+    this.#options.standing.missed(nowMs);
   }
 
   /** Whether the cosignatures of a round say nothing any more of who would cosign now. */

@@ -52,3 +52,18 @@ test('what is longer than 64 bytes comes from the source as it is', () => {
   expect(random(100_000)).toHaveLength(100_000);
   expect(asked).toEqual([65, 100_000]);
 });
+
+test('a source that fails once leaves nothing behind to be handed out: the next draw asks it again', () => {
+  let fails = false;
+  const random = pooled((bytes) => {
+    if (fails) throw new Error('no entropy');
+    return Buffer.alloc(bytes, 7);
+  });
+  for (let drawn = 0; drawn < 4096 - 20; drawn += 4) random(4);
+  fails = true;
+  expect(() => random(32)).toThrow('no entropy');
+  // There were 20 bytes left, so this would have fitted.
+  expect(() => random(16)).toThrow('no entropy');
+  fails = false;
+  expect(random(16)).toEqual(Buffer.alloc(16, 7));
+});

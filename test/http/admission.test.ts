@@ -129,6 +129,18 @@ describe('admission', () => {
     expect(shed).toEqual(['request.share', 'request.overload']);
   });
 
+  test('where each source has places of its own, nobody else can take them', () => {
+    const { admission, shed } = subject({ places: Infinity, placesEach: 3, turnMs: 1000 });
+    for (let source = 0; source < 5000; source++) {
+      for (let i = 0; i < 3; i++) expect(admission.enter(String(source))).toBeUndefined();
+      expect(admission.enter(String(source))).toBe('share');
+    }
+    expect(admission.enter('one more')).toBeUndefined();
+    expect(new Set(shed)).toEqual(new Set(['request.share']));
+    admission.leave('7');
+    expect([admission.enter('7'), admission.enter('7')]).toEqual([undefined, 'share']);
+  });
+
   test('while connections queue up, turns are short, and as long as ever when they do not', async () => {
     const { ask, done, admission, accept } = subject({ turnMs: 16, unhurried: 1000 });
     /** How many are done in a turn, with one more waiting than that, while connections are accepted or not. */

@@ -319,24 +319,131 @@ describe('connections', () => {
 });
 
 describe('other routes', () => {
-  test('take turns too, so that a source that floods one of them is refused and others answer', async () => {
+  const WATCHED = ['/healthz', '/readyz', '/metrics', '/openapi.json'];
+  const listKeys = (one: Running, localAddress = GREEDY, agent?: Agent) =>
+    ask(`${one.url}/v1/keys`, {
+      token: TOKENS.auditor,
+      tls: { localAddress, ...(agent === undefined ? {} : { agent }) },
+    });
+  const valueOfKeys = async () => {
+    const listed = await fakeBroker().listKeys({});
+    if (!listed.ok) throw new Error(listed.detail);
+    return listed.value;
+  };
+
+  /** A broker whose lists of keys wait until they are let go. */
+  function waitingLists() {
     let letGo = (): void => undefined;
     const gate = new Promise<void>((resolve) => (letGo = resolve));
-    const one = await serve({ broker: fakeBroker({ ready: () => gate }) });
+    const broker = fakeBroker({ listKeys: () => gate.then(() => accept({ items: [] })) });
+    return { broker, letGo: () => letGo() };
+  }
+
+  test('take turns too, so that a source that floods one of them is refused and others answer', async () => {
+    const { broker, letGo } = waitingLists();
+    const one = await serve({ broker });
     const agent = new Agent({ keepAlive: true });
     const statuses: (number | undefined)[] = [];
     const asked = Array.from({ length: 900 }, () =>
-      ask(`${one.url}/readyz`, { tls: { agent } }).then(({ status }) => statuses.push(status)),
+      listKeys(one, GREEDY, agent).then(({ status }) => statuses.push(status)),
     );
     while (statuses.length < 20) await turn();
     expect(new Set(statuses)).toEqual(new Set([429]));
-    expect((await ask(`${one.url}/healthz`, { tls: { localAddress: MODEST } })).status).toBe(200);
+    expect((await ask(`${one.url}/v1/tokens`, { token: TOKENS.admin, tls: { localAddress: MODEST } })).status).toBe(
+      200,
+    );
     expect((await release(one)).status).toBe(200);
     letGo();
     await Promise.all(asked);
     agent.destroy();
     expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(700);
-    expect((await ask(`${one.url}/readyz`)).status).toBe(200);
+    expect((await listKeys(one)).status).toBe(200);
+  });
+
+  test('health, readiness, metrics and the description need none of their places', async () => {
+    const { broker, letGo } = waitingLists();
+    const one = await serve({ broker, native: { otherLimits: { places: 5 } } });
+    const held = [...Array.from({ length: 4 }, () => listKeys(one)), listKeys(one, MODEST)];
+    while (broker.calls.filter(({ method }) => method === 'listKeys').length < 5) await turn();
+    expect((await listKeys(one, '127.0.0.4')).status).toBe(503);
+    for (const localAddress of [GREEDY, '127.0.0.4']) {
+      for (const path of [...WATCHED, '/openapi.json?']) {
+        for (const method of ['GET', 'HEAD']) {
+          expect((await ask(one.url + path, { method, tls: { localAddress } })).status).toBe(200);
+        }
+      }
+    }
+    letGo();
+    expect((await Promise.all(held)).map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
+  });
+
+  test('a source that floods readiness while that hangs is refused beyond 32, and nobody else, however many flood', async () => {
+    let letGo = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (letGo = resolve));
+    const { load, shed, level } = observer();
+    const one = await serve({ broker: fakeBroker({ ready: () => gate }), native: { load } });
+    const sources = Array.from({ length: 30 }, (_, at) => `127.0.1.${String(at + 1)}`);
+    const statuses: number[] = [];
+    const asked = sources.flatMap((localAddress) =>
+      Array.from({ length: 40 }, () =>
+        ask(`${one.url}/readyz`, { tls: { localAddress } }).then(({ status }) => statuses.push(status)),
+      ),
+    );
+    while (shed.length < 30 * 8) await turn();
+    expect(level('requests_under_way')).toBe(30 * 32);
+    for (const path of WATCHED.filter((each) => each !== '/readyz')) {
+      expect((await ask(one.url + path, { tls: { localAddress: MODEST } })).status).toBe(200);
+    }
+    expect((await listKeys(one, MODEST)).status).toBe(200);
+    letGo();
+    await Promise.all(asked);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(30 * 8);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(30 * 32);
+    expect(level('requests_under_way')).toBe(0);
+  });
+
+  test('a place is given back with the answer, and not when the client has sent the body that nobody reads', async () => {
+    const { load, shed, level } = observer();
+    const one = await serve({ native: { load, otherLimits: { places: 5 } } });
+    const sockets: Socket[] = [];
+    for (let source = 1; source <= 5; source++) {
+      for (let i = 0; i < 4; i++) {
+        const socket = connect({ port: one.port, host: '127.0.0.1', localAddress: `127.0.2.${String(source)}` });
+        socket.on('error', () => undefined);
+        socket.write('POST /v1/none HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 1000\r\n\r\nx');
+        const [answer] = (await once(socket, 'data')) as [Buffer];
+        expect(answer.toString('latin1')).toMatch(/^HTTP\/1\.1 404 /);
+        sockets.push(socket);
+      }
+    }
+    expect(level('requests_under_way')).toBe(0);
+    for (const path of ['/v1/keys', ...WATCHED]) {
+      const answer = await ask(one.url + path, { token: TOKENS.auditor, tls: { localAddress: MODEST } });
+      expect([path, answer.status]).toEqual([path, 200]);
+    }
+    expect(shed).toEqual([]);
+    // The answers are not taken away from clients that still send.
+    expect(sockets.map((socket) => socket.destroyed)).toEqual(sockets.map(() => false));
+    for (const socket of sockets) socket.destroy();
+  });
+
+  test('a large answer keeps its place until the client has taken it', async () => {
+    const { load, level } = observer();
+    const item = { ...(await valueOfKeys()).items[0]!, name: 'k'.repeat(1024 * 1024) };
+    const one = await serve({
+      broker: fakeBroker({ listKeys: async () => accept({ items: Array.from({ length: 48 }, () => item) }) }),
+      native: { load },
+    });
+    const socket = connect(one.port, GREEDY);
+    socket.on('error', () => undefined);
+    socket.write(`GET /v1/keys HTTP/1.1\r\nhost: a\r\nauthorization: Bearer ${TOKENS.auditor}\r\n\r\n`);
+    await once(socket, 'readable');
+    for (let i = 0; i < 100; i++) await turn();
+    expect(level('requests_under_way')).toBe(1);
+    socket.resume();
+    while (level('requests_under_way') !== 0) await turn();
+    expect(socket.destroyed).toBe(false);
+    socket.destroy();
   });
 
   test('places are given back when pipelined requests lose their connection', async () => {

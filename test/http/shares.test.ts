@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { FairQueue } from '../../src/http/fair-queue.js';
 import { Shares } from '../../src/http/shares.js';
-import { sourceOfAddress } from '../../src/http/source.js';
+import { networksOf, sourceOfAddress } from '../../src/http/source.js';
 
 describe('shares', () => {
   /** Takes for the sources in turn until nobody gets more; what each one has then. */
@@ -31,6 +31,31 @@ describe('shares', () => {
     expect(shares.take('greedy')).toBe('share');
     shares.give('greedy', 40);
     expect(shares.take('greedy')).toBeUndefined();
+  });
+
+  test('all sources of one IPv6 network together leave something for others, however many they are', () => {
+    for (const network of [256, 65_536]) {
+      const shares = new Shares(1024);
+      const sources = Array.from({ length: network }, (_, at) => `2001:db8:1:${at.toString(16)}::/64`);
+      // Every one of them would get some if it were a network of its own.
+      let held = -1;
+      while (shares.held > held) {
+        held = shares.held;
+        for (const source of sources) shares.take(source);
+      }
+      expect(shares.held).toBe(964);
+      expect(shares.shortage(sources[0]!)).toBe('share');
+      for (let i = 0; i < 20; i++) expect(shares.take('2001:db8:2:0::/64')).toBeUndefined();
+      expect(shares.take('192.0.2.7')).toBeUndefined();
+      for (const source of sources) shares.give(source, shares.heldBy(source));
+      expect([shares.held, shares.heldBy('2001:db8:1::/48')]).toEqual([21, 0]);
+    }
+  });
+
+  test('neighbours in one network do not get into the way of each other before that', () => {
+    const shares = new Shares(100);
+    expect(fill(shares, ['2001:db8:1:1::/64'])).toEqual([80]);
+    expect(shares.take('2001:db8:1:2::/64')).toBeUndefined();
   });
 
   test('more than is left is not there for anybody', () => {
@@ -89,8 +114,24 @@ describe('the source of an address', () => {
     ['fe80::1%eth0', 'fe80:0:0:0::/64'],
     ['::1', '0:0:0:0::/64'],
     ['2001:db8::', '2001:db8:0:0::/64'],
+    ['64:ff9b::192.0.2.7', '192.0.2.7'],
+    ['64:ff9b::c000:207', '192.0.2.7'],
+    ['64:FF9B:0:0:0:0:C000:0207', '192.0.2.7'],
+    ['64:ff9b:1::c000:207', '64:ff9b:1:0::/64'],
+    ['64:ff9b::1:c000:207', '64:ff9b:0:0::/64'],
+    ['::ffff:c000:207', '192.0.2.7'],
     [undefined, 'unknown'],
   ])('of %s is %s', (address, source) => {
     expect(sourceOfAddress(address)).toBe(source);
+  });
+
+  test.each([
+    ['2001:db8:1:2ab::1', ['2001:db8:1:200::/56', '2001:db8:1::/48']],
+    ['2001:db8:1:2::1', ['2001:db8:1:0::/56', '2001:db8:1::/48']],
+    ['192.0.2.7', []],
+    ['64:ff9b::192.0.2.7', []],
+    [undefined, []],
+  ])('and %s lies in the networks %j', (address, networks) => {
+    expect(networksOf(sourceOfAddress(address))).toEqual(networks);
   });
 });

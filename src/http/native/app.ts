@@ -25,7 +25,12 @@ const BODY_MEMORY = { small: 64 * 1024 * 1024, large: 256 * 1024 * 1024 };
 
 /** The two calls of every release. */
 const HOT_LIMITS: AdmissionLimits = { places: 2048, turnMs: 20, maxWaitMs: 500, unhurried: 256 };
-/** All others: they have a line of their own, so that health, metrics and administration answer however many releases are asked for. */
+/**
+ * Health, readiness, metrics and the description: each source has a few places to itself, which nobody else can take. All
+ * strangers' large answers are among these, so that nobody who leaves them lying keeps administration from its places.
+ */
+const WATCH_LIMITS: AdmissionLimits = { places: Infinity, placesEach: 32, turnMs: 4, maxWaitMs: 1000, unhurried: 128 };
+/** All others: they have a line of their own, so that administration answers however many releases are asked for. */
 const OTHER_LIMITS: AdmissionLimits = { places: 1024, turnMs: 8, maxWaitMs: 1000, unhurried: 128 };
 
 export interface NativeOptions extends ExchangeServices {
@@ -41,6 +46,7 @@ export interface NativeOptions extends ExchangeServices {
   readonly load?: LoadObserver;
   /** Others than usual, for tests. */
   readonly hotLimits?: Partial<AdmissionLimits>;
+  readonly otherLimits?: Partial<AdmissionLimits>;
   readonly bodyMemory?: typeof BODY_MEMORY;
 }
 
@@ -61,12 +67,15 @@ export function createNativeApp(options: NativeOptions): NativeApp {
   const { load, lifecycle } = options;
   const accepted = (): number => lifecycle.accepted;
   const admission = new Admission({ ...HOT_LIMITS, ...options.hotLimits }, load, accepted);
-  const others = new Admission(OTHER_LIMITS, load, accepted);
+  const watch = new Admission(WATCH_LIMITS, load, accepted);
+  const others = new Admission({ ...OTHER_LIMITS, ...options.otherLimits }, load, accepted);
+  const lines = [admission, watch, others];
+  const total = (of: (line: Admission) => number): number => lines.reduce((sum, line) => sum + of(line), 0);
   const { small: smallBytes, large: largeBytes } = options.bodyMemory ?? BODY_MEMORY;
   const small = new Shares(smallBytes);
   const large = new Shares(largeBytes);
-  load?.level('requests_under_way', () => admission.held + others.held - admission.waiting - others.waiting);
-  load?.level('requests_waiting', () => admission.waiting + others.waiting);
+  load?.level('requests_under_way', () => total(({ held, waiting }) => held - waiting));
+  load?.level('requests_waiting', () => total(({ waiting }) => waiting));
   load?.level('body_bytes', () => small.held + large.held);
   const services: EndpointServices = {
     broker: options.broker,
@@ -88,6 +97,8 @@ export function createNativeApp(options: NativeOptions): NativeApp {
       .map(([route, answer]) => [`${route.method} ${route.path}`, answer]),
   );
 
+  const watched = new Set(routes.filter((route) => route.watch === true).map(({ path }) => path));
+
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     const exchange = new Exchange(request, response, options);
     const malformed = headerFault(request);
@@ -101,14 +112,19 @@ export function createNativeApp(options: NativeOptions): NativeApp {
       return;
     }
     exchanges.set(request, exchange);
-    inTurn(others, exchange, () => {
+    inTurn(watched.has(pathOf(request.url ?? '')) ? watch : others, exchange, () => {
       app(request as Parameters<Express>[0], response as Parameters<Express>[1]);
     });
   };
   return { listener, app, routes };
 }
 
-/** Calls `route` when there is room, which the exchange then has until it is over. */
+/** The path of a request target in any form that the router takes (RFC 9112 section 3.2), an absolute one or one with `?` too; empty for others. */
+function pathOf(target: string): string {
+  return URL.canParse(target, 'http://broker') ? new URL(target, 'http://broker').pathname : '';
+}
+
+/** Calls `route` when there is room, which the exchange then has until it is answered, or its client has gone. */
 function inTurn(admission: Admission, exchange: Exchange, route: () => void): void {
   const source = sourceOf(exchange.request.socket);
   const entered = admission.enter(source);
@@ -122,13 +138,17 @@ function inTurn(admission: Admission, exchange: Exchange, route: () => void): vo
       admission.leave(source);
       return;
     }
+    let left = false;
     const leave = (): void => {
+      if (left) return;
+      left = true;
       forget();
       response.off('close', leave);
       admission.leave(source);
     };
     const forget = whenGone(request.socket, leave);
     response.once('close', leave);
+    exchange.onAnswered(leave);
     route();
   };
   if (entered === undefined) begin();

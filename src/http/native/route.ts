@@ -47,6 +47,8 @@ interface Description {
   readonly rateLimited?: true;
   /** Served ahead of the router: the two calls of every release. Its path has no parameters. */
   readonly hot?: true;
+  /** Asked by strangers who watch over the process, and answered from what is at hand: in a line of its own. Its path has no parameters. */
+  readonly watch?: true;
 }
 
 /** One row of the route table, as data: the router, the validators and the OpenAPI document are made from it. */
