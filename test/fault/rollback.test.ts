@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import Database from 'better-sqlite3';
 import type { SimulatorAttester } from '../../src/workload/attesters/simulator.js';
 import { portcullis } from '../helpers/portcullis.js';
@@ -9,20 +9,41 @@ import { ServedBroker, type ServeOptions } from '../helpers/served-broker.js';
 import { ServedWitness } from '../helpers/served-witness.js';
 import { DEPLOYMENT, KEY, provision, sendRelease, wireRequest, type WireRequest } from '../helpers/wire-workload.js';
 
-let broker: ServedBroker;
+/** The data directory of a broker that was provisioned and stopped: every test begins with a copy, and may put it back. */
+let old: string;
+/** What that broker wrote, which was the first to start over the directory. */
+let firstOutput: string;
+let logKey: string;
 let machine: SimulatorAttester;
+let broker: ServedBroker;
 /** Made of a good nonce and genuine evidence before anything happens to the database. */
 let request: WireRequest;
 /** Outside of the data directory. */
 let elsewhere: string;
 let witness: ServedWitness | undefined;
 
-beforeEach(async () => {
+beforeAll(async () => {
+  const origin = await ServedBroker.start();
+  old = origin.dataDir;
+  machine = await provision(origin);
+  logKey = String((await origin.call('GET', '/log/key')).body['text']).trim();
+  await origin.kill('SIGTERM');
+  firstOutput = origin.output;
+}, 60_000);
+
+afterAll(() => rmSync(join(old, '..'), { recursive: true, force: true }));
+
+beforeEach(() => {
   elsewhere = mkdtempSync(join(tmpdir(), 'portcullis-elsewhere-'));
-  broker = await ServedBroker.start();
-  machine = await provision(broker);
-  request = await wireRequest(broker, machine);
 });
+
+/** The broker of a test starts. */
+async function begin(options: ServeOptions = {}): Promise<void> {
+  const dataDir = join(mkdtempSync(join(tmpdir(), 'portcullis-served-')), 'data');
+  cpSync(old, dataDir, { recursive: true, preserveTimestamps: true });
+  broker = await ServedBroker.start({ dataDir, ...options });
+  request = await wireRequest(broker, machine);
+}
 
 afterEach(async () => {
   await broker.close();
@@ -112,8 +133,7 @@ async function entryTypes(): Promise<readonly unknown[]> {
 
 describe('a database that is put back as it was before', () => {
   test('releases nothing, says why, and goes on once it is the newer one again', async () => {
-    let old = '';
-    await restart(() => (old = copyAll()));
+    await begin();
     await draw();
     const size = await logSize();
     let newer = '';
@@ -136,8 +156,7 @@ describe('a database that is put back as it was before', () => {
   }, 60_000);
 
   test('with all of its data directory is noticed by the checkpoint file on another volume', async () => {
-    let old = '';
-    await restart(() => (old = copyAll()), { env: OUTSIDE() });
+    await begin({ env: OUTSIDE() });
     await draw();
     await restart(() => putBackAll(old), { env: OUTSIDE() });
     await expectRefusal();
@@ -145,12 +164,10 @@ describe('a database that is put back as it was before', () => {
   }, 60_000);
 
   test('with all of its data directory is noticed by a witness alone', async () => {
-    const logKey = String((await broker.call('GET', '/log/key')).body['text']).trim();
     witness = await ServedWitness.make(elsewhere, logKey);
     await witness.start();
     const env = { PORTCULLIS_LOG_WITNESSES: witness.setting, PORTCULLIS_LOG_QUORUM: '1' };
-    let old = '';
-    await restart(() => (old = copyAll()), { env });
+    await begin({ env });
     const { receipt } = await draw();
     expect(JSON.stringify(receipt)).toContain('witness.example/w1');
     await restart(() => putBackAll(old), { env });
@@ -171,12 +188,10 @@ describe('a database that is put back as it was before', () => {
   }, 90_000);
 
   test('and has grown past what a witness holds is noticed when that one is there again', async () => {
-    const logKey = String((await broker.call('GET', '/log/key')).body['text']).trim();
     witness = await ServedWitness.make(elsewhere, logKey);
     await witness.start();
-    let old = '';
     const env = { PORTCULLIS_LOG_WITNESSES: witness.setting, PORTCULLIS_LOG_QUORUM: '1' };
-    await restart(() => (old = copyAll()), { env });
+    await begin({ env });
     await draw();
     const size = await logSize();
     await witness.stop();
@@ -192,8 +207,7 @@ describe('a database that is put back as it was before', () => {
   }, 90_000);
 
   test('is noticed by every worker, and by the one that replaces another', async () => {
-    let old = '';
-    await restart(() => (old = copyAll()));
+    await begin();
     await draw();
     await restart(() => putBackDatabase(old), { workers: 2 });
     for (let round = 0; round < 6; round++) refusesAll(await sendRelease(broker, request));
@@ -207,8 +221,7 @@ describe('a database that is put back as it was before', () => {
   }, 60_000);
 
   test('and grown again to the same size is noticed: it is another history', async () => {
-    let old = '';
-    await restart(() => (old = copyAll()), { env: OUTSIDE() });
+    await begin({ env: OUTSIDE() });
     await draw();
     const size = await logSize();
     // Whoever runs the fork hides the file from it.
@@ -223,9 +236,7 @@ describe('a database that is put back as it was before', () => {
 
 describe('a loss that is accepted', () => {
   test('kills old nonces, freezes the keys, and begins a log under a new key', async () => {
-    const formerKey = String((await broker.call('GET', '/log/key')).body['text']).trim();
-    let old = '';
-    await restart(() => (old = copyAll()));
+    await begin();
     await draw();
     await restart(() => putBackDatabase(old));
     await broker.kill('SIGTERM');
@@ -238,7 +249,7 @@ describe('a loss that is accepted', () => {
     const done = await accept('--yes', '--json');
     expect(done.code).toBe(0);
     const view = JSON.parse(done.stdout) as Record<string, unknown>;
-    expect(view).toMatchObject({ accepted: true, frozen_keys: 1, previous_origin: formerKey.split('+')[0] });
+    expect(view).toMatchObject({ accepted: true, frozen_keys: 1, previous_origin: logKey.split('+')[0] });
     expect((await accept('--yes')).code).toBe(1);
 
     broker = await ServedBroker.start({ dataDir: broker.dataDir });
@@ -256,22 +267,22 @@ describe('a loss that is accepted', () => {
     writeFileSync(file, JSON.stringify(answer));
     const receipt = (key: string) => portcullis(['receipt', 'verify', file, '--log-key', key]);
     expect((await receipt(String(view['log_key']))).code).toBe(0);
-    expect((await receipt(formerKey)).code).toBe(1);
+    expect((await receipt(logKey)).code).toBe(1);
     const audit = ['log', 'verify', '--url', broker.url, '--log-key', String(view['log_key']), '--json'];
     expect(await portcullis(audit, { XDG_STATE_HOME: elsewhere })).toMatchObject({ code: 0 });
   }, 90_000);
 
   test('is not undone by putting back a database from before', async () => {
-    let former = '';
-    await restart(() => (former = copyAll()));
+    await begin();
     await broker.kill('SIGTERM');
     expect((await accept('--force', 'a test of it', '--yes')).code).toBe(0);
     broker = await ServedBroker.start({ dataDir: broker.dataDir });
-    await restart(() => putBackDatabase(former));
+    await restart(() => putBackDatabase(old));
     await expectRefusal();
   }, 60_000);
 
   test('while a broker runs ends what that one can do, until it is started anew', async () => {
+    await begin();
     expect((await accept('--force', 'forgot to stop it', '--yes')).code).toBe(0);
     expect((await sendRelease(broker, request)).body).toMatchObject({ reason: 'challenge.invalid' });
     expect((await sendRelease(broker, await wireRequest(broker, machine))).body).toMatchObject({
@@ -284,8 +295,7 @@ describe('a loss that is accepted', () => {
   }, 60_000);
 
   test('interrupted before the file is written is finished by the next start', async () => {
-    let old = '';
-    await restart(() => (old = copyAll()));
+    await begin();
     await draw();
     await broker.kill('SIGTERM');
     const file = readFileSync(kept());
@@ -304,7 +314,7 @@ describe('a loss that is accepted', () => {
 
 describe('a start', () => {
   test('takes a log that is ahead of the checkpoint file', async () => {
-    await restart(() => undefined);
+    await begin();
     const before = readFileSync(kept());
     await draw();
     await restart(() => writeFileSync(kept(), before));
@@ -315,6 +325,7 @@ describe('a start', () => {
   }, 60_000);
 
   test('is not prevented by a checkpoint file that proves nothing, which is left as it is, loudly', async () => {
+    await begin();
     const root = Buffer.alloc(32).toString('base64');
     for (const text of ['garbage', `other/1\n500\n${root}\n\n— other/1 AAAAAAA=\n`]) {
       await restart(() => writeFileSync(kept(), text));
@@ -331,7 +342,8 @@ describe('a start', () => {
   }, 60_000);
 
   test('without the checkpoint file says so, unless it is the first', async () => {
-    expect(broker.output).not.toContain('may go unnoticed');
+    expect(firstOutput).not.toContain('may go unnoticed');
+    await begin();
     await restart(() => rmSync(kept()));
     expect(broker.output).toContain('the checkpoint file is missing');
     await broker.kill('SIGTERM');
@@ -339,6 +351,7 @@ describe('a start', () => {
   }, 60_000);
 
   test('is refused where a part of the log is missing, whatever the number of workers', async () => {
+    await begin();
     await broker.kill('SIGTERM');
     const whole = copyAll();
     const newest = '(SELECT max(log_index) FROM log_entries)';
@@ -361,10 +374,8 @@ describe('a start', () => {
   }, 60_000);
 
   test('is recorded once, whatever the number of workers, and not by who refuses', async () => {
+    await begin({ workers: 2 });
     const starts = async () => (await entryTypes()).filter((type) => type === 'broker.started').length;
-    expect(await starts()).toBe(1);
-    let old = '';
-    await restart(() => (old = copyAll()), { workers: 2 });
     expect(await starts()).toBe(2);
     process.kill(childrenOf(broker.process.pid ?? 0)[0] ?? 0, 'SIGKILL');
     while (broker.output.split('"listening"').length < 4) await new Promise((resolve) => setTimeout(resolve, 50));
