@@ -127,7 +127,7 @@ function nonceKeys(rootSecret: Buffer): (epoch: number) => NonceKey {
   };
 }
 
-const MAX_CACHED_AKS = 4096;
+const MAX_CACHED_AKS = 16_384;
 const CERTIFICATE_LIFE_MS = 30 * 86_400_000;
 
 function openSimulator(paths: DataDir, record: BrokerRecord): SimulatorAuthority | undefined {
