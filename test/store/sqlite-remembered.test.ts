@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import Database from 'better-sqlite3';
 import { type ReleaseQuery, StoreIntegrityError } from '../../src/release/store.js';
@@ -60,12 +61,36 @@ describe('facts that were read', () => {
     expect((await ours.releaseFacts(QUERY)).keyFrozen).toBe(false);
   });
 
-  test('are read anew after a release', async () => {
+  test('are given again after releases, of this process and of others', async () => {
     const facts = await ours.releaseFacts(QUERY);
     expect(await ours.commitRelease(await commitFor(ours, 'a'))).toMatchObject({ outcome: 'committed' });
-    const after = await ours.releaseFacts(QUERY);
-    expect(after).not.toBe(facts);
-    expect(after).toEqual(facts);
+    expect(await ours.releaseFacts(QUERY)).toBe(facts);
+    expect(await another.commitRelease(await commitFor(another, 'b'))).toMatchObject({ outcome: 'committed' });
+    expect(await ours.releaseFacts(QUERY)).toBe(facts);
+    expect(await ours.commitRelease(await commitFor(ours, 'c'))).toMatchObject({ outcome: 'committed' });
+    expect(await ours.releaseFacts(QUERY)).toBe(facts);
+  });
+
+  test('are read anew after what another process has committed and is no release', async () => {
+    const facts = await ours.releaseFacts(QUERY);
+    await another.probe();
+    expect(await ours.releaseFacts(QUERY)).not.toBe(facts);
+  });
+
+  test('are read anew when the nonce floor was raised, by whomever', async () => {
+    for (const store of [ours, another]) {
+      const { state } = await ours.releaseFacts(QUERY);
+      await store.purgeNonces(state.nonceFloorMs + 1);
+      expect((await ours.releaseFacts(QUERY)).state.nonceFloorMs).toBe(state.nonceFloorMs + 1);
+    }
+  });
+
+  test('are read anew while a change of this process is under way, and after it', async () => {
+    await ours.change(async (change) => {
+      await change.freezes.add('key/weights');
+      expect((await ours.releaseFacts(QUERY)).keyFrozen).toBe(false);
+    });
+    expect((await ours.releaseFacts(QUERY)).keyFrozen).toBe(true);
   });
 
   test('are given again for hundreds of questions, as long as they are small', async () => {
@@ -94,12 +119,30 @@ describe('facts that were read', () => {
     expect(again).toEqual(facts);
   });
 
-  test('hide nothing that SQL changed since', async () => {
+  test.each(['nothing else', 'a release', 'two releases'])('hide nothing that SQL changed after %s', async (before) => {
     await ours.releaseFacts(QUERY);
+    if (before !== 'nothing else') await ours.commitRelease(await commitFor(ours, 'a'));
+    if (before === 'two releases') {
+      await ours.releaseFacts(QUERY);
+      await ours.commitRelease(await commitFor(ours, 'b'));
+    }
     const db = new Database(file());
     db.prepare(`UPDATE key_versions SET state = 'disabled'`).run();
     db.close();
     await expect(ours.releaseFacts(QUERY)).rejects.toThrow(StoreIntegrityError);
+    await expect(ours.releaseFacts(QUERY)).rejects.toThrow(StoreIntegrityError);
+  });
+
+  test('hide what SQL changed beside a release of another process for a second at most', async () => {
+    const facts = await ours.releaseFacts(QUERY);
+    await another.commitRelease(await commitFor(another, 'a'));
+    const db = new Database(file());
+    db.prepare(`UPDATE key_versions SET state = 'disabled'`).run();
+    db.close();
+    // What is given meanwhile is what was authenticated, and not what the row says now.
+    const first = await ours.releaseFacts(QUERY).catch((error: unknown) => error);
+    if (!(first instanceof StoreIntegrityError)) expect(first).toBe(facts);
+    await setTimeout(1100);
     await expect(ours.releaseFacts(QUERY)).rejects.toThrow(StoreIntegrityError);
   });
 });

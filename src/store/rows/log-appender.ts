@@ -114,6 +114,11 @@ export class LogAppender {
     return this.#sealed;
   }
 
+  /** The head that the transaction leaves. */
+  get left(): StoredHead | undefined {
+    return this.#sealed ?? this.#found;
+  }
+
   /** The proof of an entry that was appended here, in the tree that was sealed. */
   prove(index: number): Proof {
     return this.#tree.prove(index);

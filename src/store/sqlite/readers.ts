@@ -1,7 +1,5 @@
-import type Database from 'better-sqlite3';
 import type { Connection } from './connection.js';
 import { asStoreError, sqliteCode } from './errors.js';
-import { Remembered } from './remembered.js';
 import { prepareTables, type Tables } from './tables.js';
 
 /** Views open at the same time; the next one waits for its turn. */
@@ -10,14 +8,6 @@ const MAX_OPEN = 8;
 interface Reader {
   readonly connection: Connection;
   readonly tables: Tables;
-}
-
-/** The connection of `now`, and what was read on it since the database last changed. */
-interface DirectReader extends Reader {
-  /** Another number whenever another connection, of this process or of any, has committed something; comparable on this connection alone. */
-  readonly dataVersion: Database.Statement;
-  readAt: unknown;
-  readonly remembered: Remembered;
 }
 
 /**
@@ -30,7 +20,8 @@ export class Readers {
   readonly #idle: Reader[] = [];
   readonly #waiting: (() => void)[] = [];
   #free = MAX_OPEN;
-  #direct: DirectReader | undefined;
+  /** The connection of `now`. */
+  #direct: Reader | undefined;
 
   constructor(connect: () => Connection) {
     this.#connect = connect;
@@ -60,7 +51,7 @@ export class Readers {
   /** Runs `work`, which awaits nothing, in a read transaction on a connection that is kept for that. */
   now<T>(work: (tables: Tables) => T): T {
     try {
-      const { connection, tables } = this.#directReader();
+      const { connection, tables } = (this.#direct ??= this.#newReader());
       connection.begin();
       try {
         return work(tables);
@@ -71,18 +62,6 @@ export class Readers {
       if (sqliteCode(error) !== undefined) this.#dropDirect();
       throw asStoreError(error);
     }
-  }
-
-  /**
-   * What `work` gives, or gave before under the same name: the very same object, unless anything at all was committed to
-   * the database since. Requests that arrive together, under load between two commits, share what they would all read.
-   */
-  remembered<T>(name: string, work: (tables: Tables) => T, bytesOf: (result: T) => number): T {
-    const reader = this.#currentReader();
-    if (reader.remembered.has(name)) return reader.remembered.get(name) as T;
-    const result = this.now(work);
-    reader.remembered.set(name, result, bytesOf(result));
-    return result;
   }
 
   /** Waits for the views that are open, then lets the file go. */
@@ -112,29 +91,6 @@ export class Readers {
   #newReader(): Reader {
     const connection = this.#connect();
     return { connection, tables: prepareTables(connection.db) };
-  }
-
-  #directReader(): DirectReader {
-    if (this.#direct === undefined) {
-      const reader = this.#newReader();
-      const dataVersion = reader.connection.db.prepare('PRAGMA data_version').pluck();
-      this.#direct = { ...reader, dataVersion, readAt: undefined, remembered: new Remembered() };
-    }
-    return this.#direct;
-  }
-
-  /** The direct reader, which remembers nothing of before the last change. */
-  #currentReader(): DirectReader {
-    try {
-      const reader = this.#directReader();
-      const version = reader.dataVersion.get();
-      if (version !== reader.readAt) reader.remembered.clear();
-      reader.readAt = version;
-      return reader;
-    } catch (error) {
-      if (sqliteCode(error) !== undefined) this.#dropDirect();
-      throw asStoreError(error);
-    }
   }
 
   #dropDirect(): void {

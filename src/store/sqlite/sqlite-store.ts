@@ -16,11 +16,12 @@ import {
 } from '../../release/store.js';
 import type { Contents } from '../rows/contents.js';
 import type { LogAppender } from '../rows/log-appender.js';
+import type { StoredHead } from '../rows/log-head.js';
 import { FRESH, type State } from '../rows/state.js';
 import { type Snapshot, StateWatch } from '../rows/state-watch.js';
 import { changeOf, type Effects } from './change.js';
 import type { Connection } from './connection.js';
-import { factsOf, memoryOf } from './facts.js';
+import { KnownFacts } from './known-facts.js';
 import type { SqliteOptions } from './options.js';
 import { Readers } from './readers.js';
 import { findSnapshot, snapshotOf } from './snapshot.js';
@@ -48,6 +49,9 @@ export class SqliteStoreAdapter implements Store {
   readonly #log: StoredLog;
   readonly #readers: Readers;
   readonly #writer: Writer<Batch>;
+  readonly #facts: KnownFacts;
+  /** What the newest shared transaction of this process has left, when `changes` was counted. */
+  #left: { readonly changes: number; readonly state: State; readonly head: StoredHead | undefined } | undefined;
   #durableAtMs = Number.NEGATIVE_INFINITY;
   #closing: Promise<void> | undefined;
 
@@ -63,6 +67,7 @@ export class SqliteStoreAdapter implements Store {
         if (outcome.durable) onCommit(outcome.records, outcome.milliseconds);
       },
     );
+    this.#facts = new KnownFacts(() => this.#writer.outsideChanges(), this.#readers, this.#watch, this.#log);
   }
 
   /** Gives the store the key of its row MACs (32 bytes, copied) and the identity of its log. Throws StoreIntegrityError where the stored state and log are not authenticated by them. */
@@ -146,13 +151,7 @@ export class SqliteStoreAdapter implements Store {
   async releaseFacts(query: ReleaseQuery): Promise<ReleaseFacts> {
     this.#assertOpen();
     this.#log.watch.assertContainsSeen();
-    const { deployment, key, version, akSpkiSha256 = '' } = query;
-    const name = JSON.stringify([deployment, key, version, akSpkiSha256]);
-    return this.#readers.remembered(
-      name,
-      (tables) => factsOf(tables, snapshotOf(tables, this.#watch), query),
-      memoryOf,
-    );
+    return this.#facts.of(query);
   }
 
   async commitRelease(commit: ReleaseCommit): Promise<CommitOutcome> {
@@ -255,9 +254,21 @@ export class SqliteStoreAdapter implements Store {
   }
 
   #batch(tables: Tables): Batch {
-    const { state } = snapshotOf(tables, this.#watch);
-    const log = this.#log.appender(tables, state);
-    return { tables, state, log, seal: () => log.seal(), committed: () => this.#log.committed(log) };
+    const changes = this.#writer.outsideChanges();
+    const left = this.#left?.changes === changes ? this.#left : undefined;
+    this.#left = undefined;
+    const state = left?.state ?? snapshotOf(tables, this.#watch).state;
+    const log = this.#log.appender(tables, state, left);
+    return {
+      tables,
+      state,
+      log,
+      seal: () => log.seal(),
+      committed: () => {
+        this.#log.committed(log);
+        this.#left = { changes, state, head: log.left };
+      },
+    };
   }
 
   #assertOpen(): void {

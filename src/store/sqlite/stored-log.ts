@@ -27,11 +27,14 @@ export class StoredLog {
     return this.watch.check(tables.logHead.read(this.#stateWatch.rowMac), tables.log.end());
   }
 
-  /** Where the transaction under way appends: behind a head that was authenticated and checked against all that is known. */
-  appender(tables: Tables, state: State): LogAppender {
+  /**
+   * Where the transaction under way appends: behind a head that was authenticated and checked against all that is known; or
+   * behind the one that this process has `left`, where nobody has committed anything since.
+   */
+  appender(tables: Tables, state: State, left?: { readonly head: StoredHead | undefined }): LogAppender {
     this.watch.assertContainsSeen();
-    const head = this.find(tables);
-    this.#stateWatch.assertFitsLog(head, state);
+    const head = left === undefined ? this.find(tables) : left.head;
+    if (left === undefined) this.#stateWatch.assertFitsLog(head, state);
     const sink = {
       entry: tables.log.insert.bind(tables.log),
       node: tables.log.insertNode.bind(tables.log),

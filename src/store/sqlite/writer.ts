@@ -42,6 +42,9 @@ export class Writer<B extends SharedBatch> {
   readonly #prepareBatch: (tables: Tables) => B;
   readonly #observe: (outcome: WriteOutcome) => void;
   #session: Session | undefined;
+  /** What `outsideChanges` counted last, and where. */
+  #counted: { readonly session: Session; readonly dataVersion: unknown } | undefined;
+  #outsideChanges = 0;
   #tail: Promise<unknown> = Promise.resolve();
   readonly #pending: Request<B>[] = [];
   #draining: Promise<void> | undefined;
@@ -59,9 +62,19 @@ export class Writer<B extends SharedBatch> {
   }
 
   /** Runs `work` in a transaction of its own. Its result is durable. Errors of SQLite come back as errors of the store. */
-  transaction<T>(work: (tables: Tables) => T | Promise<T>, records: () => number = () => 1): Promise<T> {
+  transaction<T>(work: (tables: Tables) => T | Promise<T>): Promise<T> {
+    return this.#queue(async () => {
+      try {
+        return await this.#transaction(work, () => 1);
+      } finally {
+        this.#outsideChanges++;
+      }
+    });
+  }
+
+  #queue<T>(transaction: () => Promise<T>): Promise<T> {
     if (this.#closed) return Promise.reject(new StoreUnavailableError('the store has been closed'));
-    const result = this.#tail.then(() => this.#transaction(work, records));
+    const result = this.#tail.then(transaction);
     this.#tail = result.catch(() => undefined);
     return result;
   }
@@ -80,6 +93,26 @@ export class Writer<B extends SharedBatch> {
       this.#pending.push({ apply, resolve: resolve as (result: unknown) => void, reject });
       this.#draining ??= this.#drain();
     });
+  }
+
+  /**
+   * A number that has grown wherever anything may have been committed since, but by a shared transaction of this writer: by
+   * another process, or by a transaction of its own. Exact inside a transaction, which shuts out all others.
+   */
+  outsideChanges(): number {
+    try {
+      const session = this.#openSession();
+      const dataVersion = session.dataVersion();
+      const counted = this.#counted;
+      if (counted?.session !== session || counted.dataVersion !== dataVersion) {
+        this.#outsideChanges++;
+        this.#counted = { session, dataVersion };
+      }
+      return this.#outsideChanges;
+    } catch (error) {
+      this.#drop();
+      throw asStoreError(error);
+    }
   }
 
   /** Finishes what was asked for, folds the WAL into the database file and lets the file go. */
@@ -107,14 +140,16 @@ export class Writer<B extends SharedBatch> {
     let taken: Request<B>[] | undefined;
     let batch: B | undefined;
     const attempt = (apply: (request: Request<B>, batch: B) => () => void): Promise<(() => void)[]> =>
-      this.transaction(
-        (tables) => {
-          const prepared = (batch = this.#prepareBatch(tables));
-          const answers = (taken ??= this.#pending.splice(0, MAX_BATCH)).map((request) => apply(request, prepared));
-          prepared.seal();
-          return answers;
-        },
-        () => taken?.length ?? 0,
+      this.#queue(() =>
+        this.#transaction(
+          (tables) => {
+            const prepared = (batch = this.#prepareBatch(tables));
+            const answers = (taken ??= this.#pending.splice(0, MAX_BATCH)).map((request) => apply(request, prepared));
+            prepared.seal();
+            return answers;
+          },
+          () => taken?.length ?? 0,
+        ),
       );
     try {
       // Savepoints cost a release more than its entry does, and hardly any request fails: only where one did.
@@ -240,6 +275,7 @@ class Session {
   readonly release;
   readonly rollbackTo;
   readonly #schemaVersion;
+  readonly #dataVersion;
   #verified: unknown;
 
   constructor(connection: Connection) {
@@ -250,6 +286,12 @@ class Session {
     this.release = db.prepare('RELEASE request');
     this.rollbackTo = db.prepare('ROLLBACK TO request');
     this.#schemaVersion = db.prepare('PRAGMA schema_version').pluck();
+    this.#dataVersion = db.prepare('PRAGMA data_version').pluck();
+  }
+
+  /** Another value whenever another connection, of this process or of any, has committed something; comparable on this connection alone. */
+  dataVersion(): unknown {
+    return this.#dataVersion.get();
   }
 
   /** Looks at the schema again whenever it has changed. */
