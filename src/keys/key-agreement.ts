@@ -25,8 +25,10 @@ export function agree(recipient: AgreementRecipient): Agreement | Promise<Agreem
   return jwk.crv === 'P-256' ? agreeP256(jwk) : agreeP384(jwk);
 }
 
+/** Given a fresh key pair for each agreement, which takes the place of the one before: making the curve costs as much as the pair. */
+const ephemeral = createECDH('prime256v1');
+
 function agreeP256(jwk: EcPublicJwk): Agreement {
-  const ephemeral = createECDH('prime256v1');
   ephemeral.generateKeys();
   const peer = uncompressedPoint(fromBase64url(jwk.x, 'x'), fromBase64url(jwk.y, 'y'));
   return { epk: ecJwk('P-256', ephemeral.getPublicKey()), sharedSecret: ephemeral.computeSecret(peer) };

@@ -1,9 +1,8 @@
-import { ECDH } from 'node:crypto';
 import { fromBase64url } from '../bytes/base64url.js';
 import { MalformedError } from '../bytes/malformed-error.js';
 import { jwkThumbprint, type EcPublicJwk, type OkpPublicJwk, type RsaPublicJwk } from '../crypto/jwk.js';
 import { accept, reject, type Result } from '../reason/reason.js';
-import { ecCurve, uncompressedPoint } from './ec-curve.js';
+import { ecCurve, isOnCurve } from './ec-curve.js';
 import { isSoundX25519Point } from './x25519.js';
 
 /** A public key that released keys are encrypted to. Comes from `parseRecipient` alone, so its point or modulus is checked. */
@@ -59,22 +58,13 @@ function ecRecipient(members: Readonly<Record<string, unknown>>): Recipient {
   const { crv, x, y } = strings(members, ['kty', 'alg', 'crv', 'x', 'y'], 'ECDH-ES+A256KW');
   const curve = ecCurve(crv, ['P-256', 'P-384']);
   if (curve === undefined) throw new MalformedError('recipient.crv: a key of type EC needs P-256 or P-384');
-  const point = uncompressedPoint(
+  const [pointX, pointY] = [
     coordinate(x, curve.fieldBytes, 'recipient.x'),
     coordinate(y, curve.fieldBytes, 'recipient.y'),
-  );
-  assertOnCurve(point, curve.openssl);
+  ];
+  if (!isOnCurve(curve, pointX, pointY)) throw new MalformedError('recipient: the point is not on the curve');
   const jwk: EcPublicJwk = { kty: 'EC', crv, x, y };
   return { thumbprint: jwkThumbprint(jwk), alg: 'ECDH-ES+A256KW', jwk };
-}
-
-/** OpenSSL decodes a point only when both coordinates are below p and satisfy the equation; both curves have cofactor 1. */
-function assertOnCurve(point: Buffer, curve: string): void {
-  try {
-    ECDH.convertKey(point, curve, undefined, undefined, 'uncompressed');
-  } catch {
-    throw new MalformedError('recipient: the point is not on the curve');
-  }
 }
 
 function x25519Recipient(members: Readonly<Record<string, unknown>>): Recipient {
