@@ -14,10 +14,14 @@ export function canonicalJson(value: Json): Buffer {
 
 /** The same, not yet encoded. */
 export function canonicalText(value: Json): string {
+  return asciiText(value, 0) ?? anyText(value);
+}
+
+function anyText(value: Json): string {
   assertPlain(value, 0);
-  let text = asciiText(value);
+  let text: string | undefined;
   try {
-    text ??= canonicalize(value);
+    text = canonicalize(value);
   } catch {
     throw new MalformedError('JSON value has no canonical form');
   }
@@ -28,12 +32,16 @@ export function canonicalText(value: Json): string {
 const MAX_DEPTH = 64;
 
 function assertPlain(value: Json | undefined, depth: number): void {
+  assertPermitted(value, depth);
+  if (typeof value === 'object' && value !== null) {
+    for (const member of Object.values(value)) assertPlain(member, depth + 1);
+  }
+}
+
+function assertPermitted(value: Json | undefined, depth: number): void {
   if (depth > MAX_DEPTH) throw new MalformedError('JSON value is nested too deeply');
   if (typeof value === 'number' && !Number.isSafeInteger(value)) {
     throw new MalformedError('JSON number is not an integer within ±(2^53-1)');
-  }
-  if (typeof value === 'object' && value !== null) {
-    for (const member of Object.values(value)) assertPlain(member, depth + 1);
   }
 }
 
@@ -41,18 +49,19 @@ function assertPlain(value: Json | undefined, depth: number): void {
 const UNESCAPED = /^[ !#-[\]-~]*$/;
 
 /** Canonical text of a value whose every string stands for itself; undefined where one does not, and the library is asked, which takes several times as long. */
-function asciiText(value: Json | undefined): string | undefined {
+function asciiText(value: Json | undefined, depth: number): string | undefined {
+  assertPermitted(value, depth);
   if (typeof value === 'string') return UNESCAPED.test(value) ? `"${value}"` : undefined;
   if (typeof value !== 'object' || value === null) return value === undefined ? undefined : String(value);
   if (isList(value)) {
-    const items = value.map(asciiText);
+    const items = value.map((item) => asciiText(item, depth + 1));
     return items.includes(undefined) ? undefined : `[${items.join(',')}]`;
   }
   let text = '';
   for (const name of Object.keys(value).sort()) {
     const member = value[name];
     if (member === undefined) continue;
-    const written = asciiText(member);
+    const written = asciiText(member, depth + 1);
     if (written === undefined || !UNESCAPED.test(name)) return undefined;
     text += `${text === '' ? '' : ','}"${name}":${written}`;
   }
