@@ -96,11 +96,13 @@ function redactObject(value: object, depth: number): unknown {
   const prototype: unknown = Object.getPrototypeOf(value);
   // A Map, a socket, a KeyObject: what it would show of itself is not known.
   if (prototype !== null && prototype !== Object.prototype) return '[object]';
-  return Object.fromEntries(
-    Object.entries(value)
-      .slice(0, MAX_MEMBERS)
-      .map(([name, member]) => [redactText(name), isSecretName(name) ? REDACTED : redact(member, depth + 1)]),
-  );
+  const members: [string, unknown][] = [];
+  for (const [name, member] of Object.entries(value)) {
+    if (members.length === MAX_MEMBERS) break;
+    const { shown, secret } = memberName(name);
+    members.push([shown, secret ? REDACTED : redact(member, depth + 1)]);
+  }
+  return Object.fromEntries(members);
 }
 
 function redactError(error: Error, depth: number): Record<string, unknown> {
@@ -113,6 +115,24 @@ function redactError(error: Error, depth: number): Record<string, unknown> {
     ...(stack === undefined ? {} : { stack: redactText(stack) }),
     ...(cause === undefined ? {} : { cause: redact(cause, depth + 1) }),
   };
+}
+
+interface MemberName {
+  readonly shown: string;
+  readonly secret: boolean;
+}
+
+/** Names that are remembered, as many as the lines of our own have and some more; names from outside may be anything. */
+const MAX_NAMES = 256;
+const names = new Map<string, MemberName>();
+
+function memberName(name: string): MemberName {
+  let known = names.get(name);
+  if (known === undefined) {
+    known = { shown: redactText(name), secret: isSecretName(name) };
+    if (names.size < MAX_NAMES && name.length <= 64) names.set(name, known);
+  }
+  return known;
 }
 
 function isSecretName(name: string): boolean {
