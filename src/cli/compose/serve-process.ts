@@ -15,7 +15,7 @@ import { VERSION } from '../version.js';
 import { startHousekeeping } from './background.js';
 import { refuseExposure, refuseOtherNames } from './exposure.js';
 import { LogService } from './log-service.js';
-import { openBroker } from './open-broker.js';
+import { openBroker, type OpenBroker, type OpenOptions, ProfileError } from './open-broker.js';
 
 export interface ProcessOptions {
   /** Called once, when every route answers. */
@@ -44,7 +44,7 @@ export async function serveInThisProcess(config: Config, options: ProcessOptions
   options.onTelemetry?.(telemetry);
   const untilStopped = options.untilStopped ?? stopSignal();
   const logService = new LogService(config, log, () => telemetry.checkpointFileFailed());
-  const open = await openBroker({
+  const open = await openServable({
     dataDir: config.dataDir,
     store: config.store,
     profile: config.profile,
@@ -114,6 +114,15 @@ export async function serveInThisProcess(config: Config, options: ProcessOptions
     await logService.stop();
     await open.close();
     log.flush();
+  }
+}
+
+/** As openBroker; another profile than the directory's is for the command line to change. */
+async function openServable(options: OpenOptions): Promise<OpenBroker> {
+  try {
+    return await openBroker(options);
+  } catch (error) {
+    throw error instanceof ProfileError ? new UsageError(error.message) : error;
   }
 }
 

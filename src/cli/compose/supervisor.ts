@@ -1,15 +1,6 @@
 import cluster, { type Worker } from 'node:cluster';
-import type { Config } from '../../config/config.js';
-import { type Exposition, mergeSnapshots, type Telemetry } from '../../telemetry/metrics.js';
-import { serveInThisProcess } from './serve-process.js';
-
-/** What passes between the supervising process and its workers. */
-type Snapshot = Awaited<ReturnType<Telemetry['snapshot']>>;
-type ToWorker = { readonly stop: true } | { readonly snapshot: number } | { readonly exposition: Exposition };
-type ToSupervisor =
-  | { readonly listening: string }
-  | { readonly snapshot: number; readonly values: Snapshot }
-  | { readonly exposition: 'wanted' };
+import { type Exposition, mergeSnapshots } from '../../telemetry/metrics.js';
+import type { Snapshot, ToSupervisor, ToWorker } from './worker-messages.js';
 
 /** How long /metrics waits for a worker before it is left out. */
 const SNAPSHOT_TIMEOUT_MS = 1_000;
@@ -17,23 +8,27 @@ const SNAPSHOT_TIMEOUT_MS = 1_000;
 const MAX_DEATHS = 5;
 const DEATH_WINDOW_MS = 30_000;
 
-/** Runs `count` workers until this process is told to stop, and replaces those that end unasked. The exit code. */
+/**
+ * Runs `count` workers until this process is told to stop, and replaces those that end unasked. The exit code. The first one
+ * goes ahead: what would end every worker ends that one, which says so, and its exit code is given back.
+ */
 export async function superviseWorkers(count: number, onListening: (url: string) => void): Promise<number> {
   const deaths: number[] = [];
   const collection = new Collection();
   let listening = 0;
   let stopping = false;
+  let failure = 0;
   return new Promise((resolve) => {
     const workers = () => Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
     const stop = (): void => {
       stopping = true;
       for (const worker of workers()) send(worker, { stop: true });
-      if (workers().length === 0) resolve(0);
+      if (workers().length === 0) resolve(failure);
     };
-    let failed = false;
     cluster.on('message', (worker, message: ToSupervisor) => {
       if ('listening' in message) {
         listening++;
+        if (listening === 1) for (let others = 1; others < count && !stopping; others++) cluster.fork();
         if (listening === count) onListening(message.listening);
       } else if ('values' in message) {
         collection.receive(message.snapshot, message.values);
@@ -41,7 +36,7 @@ export async function superviseWorkers(count: number, onListening: (url: string)
         void collection.collect(workers()).then((exposition) => send(worker, { exposition }));
       }
     });
-    cluster.on('exit', () => {
+    cluster.on('exit', (_worker, code: number | null) => {
       if (!stopping) {
         const nowMs = Date.now();
         deaths.push(nowMs);
@@ -50,54 +45,14 @@ export async function superviseWorkers(count: number, onListening: (url: string)
           cluster.fork();
           return;
         }
-        failed = true;
+        failure = code === null || code === 0 ? 1 : code;
         stop();
       }
-      if (workers().length === 0) resolve(failed ? 1 : 0);
+      if (workers().length === 0) resolve(failure);
     });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
-    for (let i = 0; i < count; i++) cluster.fork();
+    cluster.fork();
   });
-}
-
-/** Serves as one of `workers`. Ends with the supervising process, however that ended. */
-export async function serveAsWorker(config: Config, workers: number): Promise<number> {
-  const waiting: ((exposition: Exposition) => void)[] = [];
-  let telemetry: Telemetry | undefined;
-  const untilStopped = new Promise<void>((resolve) => {
-    process.on('message', (message: ToWorker) => {
-      if ('stop' in message) resolve();
-      else if ('exposition' in message) {
-        for (const give of waiting.splice(0)) give(message.exposition);
-      } else {
-        const { snapshot } = message;
-        void telemetry?.snapshot().then((values) => tell({ snapshot, values }));
-      }
-    });
-    process.once('SIGTERM', () => resolve());
-  });
-  // A terminal sends its interrupt to every process; the supervising one tells when to stop.
-  process.on('SIGINT', () => undefined);
-  process.once('disconnect', () => process.exit(1));
-  try {
-    return await serveInThisProcess(config, {
-      onListening: (url) => tell({ listening: url }),
-      onTelemetry: (own) => (telemetry = own),
-      // Asked for once, however many wait for the answer.
-      exposition: () =>
-        new Promise((resolve) => {
-          if (waiting.push(resolve) === 1) tell({ exposition: 'wanted' });
-        }),
-      untilStopped,
-      workers,
-      // Of the first workers, not of one that replaces another.
-      recordsStart: cluster.worker?.id === 1,
-      logBase: { worker: cluster.worker?.id ?? 0 },
-    });
-  } finally {
-    process.removeAllListeners('disconnect');
-    process.disconnect();
-  }
 }
 
 /** The metrics of all workers, added up; anybody may ask for them, so they are collected once at a time. */
@@ -139,8 +94,4 @@ class Collection {
 
 function send(worker: Worker, message: ToWorker): void {
   if (worker.isConnected()) worker.send(message, () => undefined);
-}
-
-function tell(message: ToSupervisor): void {
-  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }
