@@ -251,11 +251,11 @@ export class Swtpm {
   }
 }
 
-/** Manufactures and starts a TPM. */
-export async function startSwtpm(): Promise<Swtpm> {
+/** Manufactures and starts a TPM, with certificates for a P-384 EK and an RSA EK of 2048 bits, or of as many as asked for. */
+export async function startSwtpm(options: { readonly ekBits?: 2048 | 3072 } = {}): Promise<Swtpm> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await startOnce();
+      return await startOnce(options.ekBits ?? 2048);
     } catch (error) {
       // Another process may have taken the ports between finding and using them.
       if (attempt === 3) throw error;
@@ -263,9 +263,9 @@ export async function startSwtpm(): Promise<Swtpm> {
   }
 }
 
-async function startOnce(): Promise<Swtpm> {
+async function startOnce(ekBits: number): Promise<Swtpm> {
   const dir = await mkdtemp(join(tmpdir(), 'portcullis-swtpm-'));
-  await manufacture(dir);
+  await manufacture(dir, ekBits);
   const port = await freePortPair();
   const supervisor = launch(dir, port);
   try {
@@ -280,7 +280,7 @@ async function startOnce(): Promise<Swtpm> {
   }
 }
 
-async function manufacture(dir: string): Promise<void> {
+async function manufacture(dir: string, ekBits: number): Promise<void> {
   const at = (name: string) => join(dir, name);
   await mkdir(at('ca'));
   await mkdir(at('state'));
@@ -303,7 +303,8 @@ async function manufacture(dir: string): Promise<void> {
   await writeFile(at('setup.conf'), setup.join('\n') + '\n');
   const where = ['--tpm2', '--tpmstate', at('state'), '--config', at('setup.conf')];
   const what = ['--create-ek-cert', '--create-platform-cert', '--pcr-banks', 'sha1,sha256,sha384', '--lock-nvram'];
-  await run('swtpm_setup', [...where, ...what, '--overwrite'], { timeout: COMMAND_TIMEOUT_MS });
+  const size = ekBits === 2048 ? [] : ['--rsa-keysize', String(ekBits)];
+  await run('swtpm_setup', [...where, ...what, ...size, '--overwrite'], { timeout: COMMAND_TIMEOUT_MS });
 }
 
 /** The shell waits for the end of its stdin, which comes when we close it or die; then the TPM and its directory go. */
