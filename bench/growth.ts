@@ -43,7 +43,7 @@ export async function benchGrowth(
   nodeArgs: readonly string[],
 ): Promise<{ readonly rows: readonly Row[]; readonly text: string }> {
   const rows: Row[] = [];
-  for (const what of ['keys', 'attesters', 'entries'] as const) {
+  for (const what of (['keys', 'attesters', 'entries'] as const).filter((each) => options[each] > 0)) {
     const folder = mkdtempSync(join(tmpdir(), 'portcullis-bench-'));
     const sides: Side[] = [];
     try {
@@ -112,7 +112,7 @@ async function compare(
       samples[at]?.push(await sample(side, pattern, seconds));
     }
   }
-  return sides.map(({ count }, at) => {
+  const compared = sides.map(({ count }, at) => {
     const own = samples[at] ?? [];
     const figure = (of: (sample: Sample) => number): Figure => figureOf(own.map(of));
     return {
@@ -129,6 +129,10 @@ async function compare(
       },
     };
   });
+  // At once: the next ones take minutes, and may be interrupted.
+  const { median, min, max } = compared.at(-1)?.figures.ratio ?? never();
+  console.error(`${group}: ${median.toFixed(2)} times the small one (${min.toFixed(2)} to ${max.toFixed(2)})`);
+  return compared;
 }
 
 async function sample({ broker, targets, ledger }: Side, pattern: Pattern, seconds: number): Promise<Sample> {

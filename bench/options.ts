@@ -59,9 +59,13 @@ const DESCRIBED = {
     fallback: { releases: '5', log: '5', growth: '7', overload: '5' },
     does: 'of which medians are shown',
   },
-  keys: { value: 'N', fallback: '1000000', does: 'of --growth, against 10' },
-  attesters: { value: 'N', fallback: '100000', does: 'of --growth, against 10' },
-  entries: { value: 'N', fallback: { log: '100000', growth: '1000000' }, does: 'of --log; of --growth, against 1,000' },
+  keys: { value: 'N', fallback: '1000000', does: 'of --growth, against 10; 0: left out' },
+  attesters: { value: 'N', fallback: '100000', does: 'of --growth, against 10; 0: left out' },
+  entries: {
+    value: 'N',
+    fallback: { log: '100000', growth: '1000000' },
+    does: 'of --log; of --growth, against 1,000; 0: left out',
+  },
   idle: { value: 'N', fallback: '10000', does: 'connections of --overload that send nothing' },
   slow: { value: 'N', fallback: '500', does: 'connections of --overload that send a byte at a time' },
   json: { value: 'FILE', does: 'where the figures go (default: build/bench.json, build/bench-log.json, …)' },
@@ -76,7 +80,7 @@ Complete releases (challenge, quote, release; over HTTP, every check on, durable
 this machine, which the load generator shares. For each store, number of workers and kind of AK: closed loops at several
 numbers of connections; an open loop, whose latencies count from when a request was meant to be sent; and release requests
 alone. Beside them the floor: the bare cryptography of one release, on one thread, measured in the same rounds. CPU is that
-of the broker's processes alone; what the generator and PostgreSQL use is said apart. Takes under four minutes.
+of the broker's processes alone; what the generator and PostgreSQL use is said apart. Takes about four minutes.
 
 Figures are medians of the rounds; behind each, half the range of the rounds in per cent of it. They are comparable within
 one run, and between runs on the same quiet machine. After each load a sample of its requests is sent again and must be
@@ -124,9 +128,9 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
     prepared: count('prepared', 0),
     seconds,
     rounds: count('rounds'),
-    keys: count('keys'),
-    attesters: count('attesters'),
-    entries: count('entries', 10),
+    keys: count('keys', 0),
+    attesters: count('attesters', 0),
+    entries: count('entries', mode === 'log' ? 10 : 0),
     idle: count('idle', 0),
     slow: count('slow', 0),
     json: path('json') ?? `build/bench${mode === 'releases' ? '' : `-${mode}`}.json`,
