@@ -11,6 +11,7 @@ import {
 import type { PcrValues } from '../evidence/tpm/evidence.js';
 import type { ClockInfo } from '../evidence/tpm/structures.js';
 import { SimulatedAk, type AkScheme } from './ak.js';
+import { SimulatedEk, type EkAlgorithm } from './ek.js';
 import { PCR_BANKS, PcrBanks, SimulatedTpmError, type PcrBank } from './pcr-banks.js';
 
 /** TPML_PCR_SELECTION: banks in the order in which they are quoted; a TPM accepts empty ones and the same one twice. */
@@ -35,6 +36,8 @@ const FIRMWARE_VERSION = 0x0001_0000_0000_0000n;
 export class SimulatedTpm {
   readonly #pcrs = new PcrBanks();
   #aks: SimulatedAk[] = [];
+  readonly #eks = new Map<EkAlgorithm, Promise<SimulatedEk>>();
+  readonly #ekCertificates = new Map<EkAlgorithm, Buffer>();
   #clockInfo: ClockInfo = { clock: 0n, resetCount: 1, restartCount: 0, safe: true };
 
   /** The AKs made or loaded, in order of creation. */
@@ -53,6 +56,44 @@ export class SimulatedTpm {
     const ak = pkcs8 === undefined ? await SimulatedAk.generate(scheme) : SimulatedAk.fromPkcs8(scheme, pkcs8);
     this.#aks = [...this.#aks, ak];
     return ak;
+  }
+
+  /**
+   * The EK of an algorithm: a TPM has one, which is made when it is first asked for. A given private key (PKCS#8 DER) is taken
+   * for it where it has not been made yet.
+   */
+  async ek(algorithm: EkAlgorithm = 'rsa2048', pkcs8?: Uint8Array): Promise<SimulatedEk> {
+    const made = this.#eks.get(algorithm);
+    if (made !== undefined && pkcs8 !== undefined) throw new SimulatedTpmError('TPM_RC_NV_DEFINED: the EK is there');
+    if (made !== undefined) return made;
+    const ek =
+      pkcs8 === undefined ? SimulatedEk.generate(algorithm) : Promise.resolve(SimulatedEk.fromPkcs8(algorithm, pkcs8));
+    this.#eks.set(algorithm, ek);
+    return ek;
+  }
+
+  /** Keeps a certificate (DER) for the EK of an algorithm, as a maker does in NV memory; what it says is not looked at. */
+  storeEkCertificate(algorithm: EkAlgorithm, certificate: Uint8Array): void {
+    this.#ekCertificates.set(algorithm, Buffer.from(certificate));
+  }
+
+  /** The certificates (DER) that are kept, by the algorithm of their EK, in the order in which they came. */
+  get ekCertificates(): ReadonlyMap<EkAlgorithm, Buffer> {
+    return this.#ekCertificates;
+  }
+
+  /**
+   * TPM2_ActivateCredential: the credential in a TPM2B_ID_OBJECT that was made for one of this TPM's EKs and for the Name of
+   * one of its AKs. Throws SimulatedTpmError for everything else, and for keys of another TPM.
+   */
+  async activateCredential(
+    { ak, ek }: { readonly ak: SimulatedAk; readonly ek: SimulatedEk },
+    { credentialBlob, encryptedSecret }: { readonly credentialBlob: Uint8Array; readonly encryptedSecret: Uint8Array },
+  ): Promise<Buffer> {
+    if (!this.#aks.includes(ak) || (await this.#eks.get(ek.algorithm)) !== ek) {
+      throw new SimulatedTpmError('TPM_RC_HANDLE: the key is not of this TPM');
+    }
+    return ek.openCredential(credentialBlob, encryptedSecret, ak.name);
   }
 
   /** The value of a PCR; a copy. */

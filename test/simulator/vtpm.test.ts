@@ -74,7 +74,7 @@ describe.each(AK_SCHEMES)('a quote with an AK of scheme %s', (scheme) => {
 
   test('is accepted by the verifier of this product, as bound and selected', () => {
     const evidence = { quoted, signature, ak: ak.tpm2bPublic, pcrs, akCertificates: [] };
-    const trust = () => ({ ok: true, value: 'simulator' }) as const;
+    const trust = () => ({ ok: true, value: { kind: 'simulator' as const } }) as const;
     const outcome = verifyQuote(evidence, { extraData, neededPcrs: { sha256: [8], sha384: [8] }, trust });
     expect(outcome).toMatchObject({ ok: true });
     const other = verifyQuote(evidence, { extraData: Buffer.alloc(32), neededPcrs: {}, trust });
