@@ -71,7 +71,15 @@ export interface KeyVersionRecord {
   readonly purgeAtMs?: number;
 }
 
-/** A pinned AK. */
+/** The certificate of the EK of an AK's own TPM, as credential activation has proved. */
+export interface EkEndorsement {
+  /** SHA-256 of the EK's SubjectPublicKeyInfo DER. */
+  readonly spkiSha256: string;
+  /** DER: the EK certificate, then what stood between it and a root. */
+  readonly certificates: readonly Buffer[];
+}
+
+/** An AK that was pinned or enrolled. */
 export interface AttesterRecord {
   /** SHA-256 of the AK's SubjectPublicKeyInfo DER: the identity for revocation and inventory. */
   readonly spkiSha256: string;
@@ -81,9 +89,64 @@ export interface AttesterRecord {
   readonly publicArea: Buffer;
   /** What the administrator called it; unique. */
   readonly name: string;
-  /** The deployments it is trusted for. */
+  /** The deployments that an administrator trusts it for. */
   readonly deployments: readonly string[];
   readonly createdAtMs: number;
+  /** What vouches for it beside an administrator; kept for the deployments in `enrolledFor`. */
+  readonly ek?: EkEndorsement;
+  /** The deployments it was enrolled for; whether they believe it is for their rules to say. Sorted. */
+  readonly enrolledFor?: readonly string[];
+  /** In quarantine since then: no deployment believes it until an administrator ends that. */
+  readonly quarantinedAtMs?: number;
+}
+
+/**
+ * What an AK was seen to be, when it last asked for a key: inventory, which decides nothing and is not authenticated. The
+ * clock is as in TPMS_CLOCK_INFO (TPM 2.0 Library part 2).
+ */
+export interface Sighting {
+  readonly spkiSha256: string;
+  /** The TPM Name, hex; `unknown` where the public area was not presented. */
+  readonly akName: string;
+  /** TPMT_PUBLIC; empty where it was not presented. */
+  readonly publicArea: Buffer;
+  readonly deployment: string;
+  /** What made it believable: an AkTrust. */
+  readonly trust: string;
+  /** Whether it was believed, or waits for an administrator. */
+  readonly state: 'trusted' | 'pending';
+  /** DER: the certificate of the AK and what stood beside it, where it was presented. */
+  readonly certificates: readonly Buffer[];
+  readonly seenAtMs: number;
+  /** When the nonce of its quote was issued: the quote was made between then and `seenAtMs`. Default: `seenAtMs`. */
+  readonly challengedAtMs?: number;
+  /** Of the newest verified quote; undefined before there was one. */
+  readonly clock?: TpmClock;
+}
+
+/** A sighting as the inventory keeps it: what was newest, and what is known from before. NOT authenticated. */
+export interface StoredSighting extends Omit<Sighting, 'challengedAtMs'> {
+  readonly firstSeenAtMs: number;
+  /** How often its clock or resetCount was found to have gone back, at least. */
+  readonly regressions: number;
+}
+
+/** TPMS_CLOCK_INFO and the firmware version of a verified quote. */
+export interface TpmClock {
+  /** Milliseconds that the TPM was powered on, since it was last cleared. */
+  readonly clock: bigint;
+  readonly resetCount: number;
+  readonly restartCount: number;
+  /** Whether no greater clock can have been reported before. */
+  readonly safe: boolean;
+  readonly firmwareVersion: bigint;
+}
+
+/** A TPM whose clock or resetCount was seen to go back: its state was copied or restored, or it was cleared. */
+export interface ClockRegression {
+  readonly spkiSha256: string;
+  readonly before: TpmClock;
+  readonly after: TpmClock;
 }
 
 export type Role = 'admin' | 'operator' | 'auditor';

@@ -5,12 +5,15 @@ import type {
   AttesterRecord,
   BrokerRecord,
   BrokerState,
+  ClockRegression,
   DeploymentRecord,
   KeyRecord,
   KeyVersionRecord,
   LogEntry,
   PolicyLink,
   PolicyRecord,
+  Sighting,
+  StoredSighting,
   TokenRecord,
 } from './records.js';
 
@@ -83,6 +86,11 @@ export interface EntryQuery {
   readonly before?: number;
 }
 
+export interface AttesterRecords extends Records<AttesterRecord> {
+  /** All AKs that were enrolled by the EK with this SPKI hash. */
+  ofEk(ekSpkiSha256: string): Promise<readonly AttesterRecord[]>;
+}
+
 export interface Purgeable {
   readonly keys: readonly KeyRecord[];
   readonly versions: readonly KeyVersionRecord[];
@@ -97,11 +105,11 @@ export interface StoreView {
   readonly keys: Records<KeyRecord>;
   readonly keyVersions: ChildRecords<KeyVersionRecord>;
   /** By SPKI hash, by name without regard to case, or by AK Name. */
-  readonly attesters: Records<AttesterRecord>;
+  readonly attesters: AttesterRecords;
   /** What was deleted and is to be destroyed at or before this time: keys; and versions that have material still. */
   purgeable(throughMs: number): Promise<Purgeable>;
   readonly tokens: Records<TokenRecord>;
-  /** SPKI hashes of revoked AKs. */
+  /** SPKI hashes of revoked AKs, and the identities of all else that was revoked (endorsement/identity.ts). */
   readonly revocations: GuardedSet;
   /** `deployment/<name>` and `key/<name>`, names in lower case. */
   readonly freezes: GuardedSet;
@@ -116,7 +124,7 @@ export interface StoreChange extends StoreView {
   readonly policyLinks: WritableChildRecords<PolicyLink>;
   readonly keys: WritableRecords<KeyRecord>;
   readonly keyVersions: WritableChildRecords<KeyVersionRecord>;
-  readonly attesters: WritableRecords<AttesterRecord>;
+  readonly attesters: AttesterRecords & WritableRecords<AttesterRecord>;
   readonly tokens: WritableRecords<TokenRecord>;
   readonly revocations: WritableGuardedSet;
   readonly freezes: WritableGuardedSet;
@@ -144,6 +152,8 @@ export interface ReleaseQuery {
   readonly version: string;
   /** SHA-256 of the presented AK's SPKI, hex; undefined where the AK did not parse. */
   readonly akSpkiSha256: string | undefined;
+  /** What vouches for the AK, as `revocations` names it: whether any of that was revoked. At most 64. */
+  readonly identities?: readonly string[];
 }
 
 /** Everything stored that decides one release, read and authenticated in one consistent view. */
@@ -157,6 +167,8 @@ export interface ReleaseFacts {
   readonly version: KeyVersionRecord | undefined;
   readonly attester: AttesterRecord | undefined;
   readonly akRevoked: boolean;
+  /** Those of the query's identities that were revoked. */
+  readonly revoked: readonly string[];
 }
 
 /** The durable part of one release. */
@@ -256,6 +268,17 @@ export interface Store {
   newestCheckpoint(): LogHead | undefined;
   /** Hashes of tile level `level` (tree level 8 * level) from index `start` on, at most `count`; fewer where there are no more. Not authenticated: who reads them holds them against a checkpoint. */
   logHashes(level: number, start: number, count: number): Promise<readonly Buffer[]>;
+  /**
+   * Takes sightings into the inventory, all in one durable transaction, in the order of the list: what is newest of each AK
+   * stays, and a clock that goes back against what stands there is counted and returned. It raises no generation, since the
+   * inventory decides nothing, and its rows are not authenticated. Of AKs that wait for an administrator the 100,000 seen last
+   * are kept. What is over a bound (8 certificates of 8 KiB, 1 KiB of public area) is left out of the row.
+   */
+  noteSightings(list: readonly Sighting[]): Promise<readonly ClockRegression[]>;
+  /** Of the AK with this SPKI hash (lower case); undefined where it was never seen, or was forgotten. */
+  sighting(spkiSha256: string): Promise<StoredSighting | undefined>;
+  /** Ordered by SPKI hash. */
+  listSightings(page: Page): Promise<readonly StoredSighting[]>;
   /** The sealed evidence of a release; undefined where none was archived. */
   archived(releaseId: string): Promise<ArchivedRelease | undefined>;
   /** Entries from index `start` on, at most `count`, in order. Not authenticated either. */

@@ -137,8 +137,12 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
       attesters: {
         of: (change: StoreChange) => change.attesters,
         a: attester('a'),
-        b: attester('b'),
-        c: attester('a', { deployments: [] }),
+        b: attester('b', {
+          ek: { spkiSha256: hash('ek'), certificates: [Buffer.from('leaf'), Buffer.from('CA')] },
+          enrolledFor: ['llm', 'other'],
+          quarantinedAtMs: NOW + 1,
+        }),
+        c: attester('a', { deployments: [], enrolledFor: [], ek: { spkiSha256: hash('ek'), certificates: [] } }),
       },
       tokens: {
         of: (change: StoreChange) => change.tokens,
@@ -296,6 +300,38 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
         RangeError,
       );
       expect(await store.read((view) => view.attesters.list({ limit: 10 }))).toEqual([attester('a')]);
+    });
+
+    test('attesters are found by their EK: those that have one, as long as they have it', async () => {
+      const store = await filled();
+      const other = await open();
+      const by = (ek: string) => ({ ek: { spkiSha256: hash(ek), certificates: [Buffer.from(ek)] } });
+      const names = async (from: Store, ek: string) =>
+        (await from.read((view) => view.attesters.ofEk(hash(ek)))).map((each) => each.name).sort();
+      await store.change(async (change) => {
+        for (const each of ['a', 'b']) await change.attesters.put(attester(each, by('one')));
+        await change.attesters.put(attester('c', by('two')));
+        await change.attesters.put(attester('none'));
+        expect((await change.attesters.ofEk(hash('one'))).map((each) => each.name).sort()).toEqual(['a', 'b']);
+      });
+      for (const from of [store, other, await open()]) {
+        expect([await names(from, 'one'), await names(from, 'two'), await names(from, 'never')]).toEqual([
+          ['a', 'b'],
+          ['c'],
+          [],
+        ]);
+        expect(await from.read((view) => view.attesters.ofEk(''))).toEqual([]);
+      }
+      await store.change(async (change) => {
+        await change.attesters.put(attester('a'));
+        await change.attesters.put(attester('none', by('one')));
+        await change.attesters.put(attester('b', by('two')));
+      });
+      await other.change((change) => change.attesters.remove(hash('c')));
+      for (const from of [store, other, await open()]) {
+        expect([await names(from, 'one'), await names(from, 'two')]).toEqual([['none'], ['b']]);
+        expect(await from.read((view) => view.attesters.get(hash('a')))).toEqual(attester('a'));
+      }
     });
 
     test('lists are paged in the order of ids, in any case, without gaps', async () => {
@@ -677,6 +713,7 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
         version: version('weights', 10),
         attester: attester('node'),
         akRevoked: false,
+        revoked: [],
       });
     });
 
@@ -716,6 +753,7 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
         version: undefined,
         attester: undefined,
         akRevoked: false,
+        revoked: [],
       });
       const strange = { deployment: 'a\0b', key: '\ud800', version: "'; --", akSpkiSha256: hash('unknown') };
       expect(await store.releaseFacts(strange)).toMatchObject({
@@ -753,6 +791,45 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
         keyFrozen: false,
         akRevoked: true,
       });
+    });
+
+    test('say which of the identities that vouch for the AK were revoked, in their order, on every store', async () => {
+      const store = await ready();
+      const other = await open();
+      const [ek, ca, chip] = [`ek/${hash('ek')}`, `ca/${hash('ca')}`, `chip/${'ab'.repeat(16)}`];
+      const certificate = `certificate/${hash('issuer')}/00ff`;
+      const identities = [certificate, ca, ek, chip];
+      const revoked = async (of: Store, asked: readonly string[]) =>
+        (await of.releaseFacts({ ...query, identities: asked })).revoked;
+      for (const each of [store, other]) expect(await revoked(each, identities)).toEqual([]);
+      await store.change(async (change) => {
+        for (const each of [ek, certificate, hash('node')]) await change.revocations.add(each);
+      });
+      for (const each of [store, other, await open()]) {
+        expect(await revoked(each, identities)).toEqual([certificate, ek]);
+        expect(await revoked(each, [ek, chip])).toEqual([ek]);
+        expect(await revoked(each, [])).toEqual([]);
+        expect(await revoked(each, [`ek/${hash('EK')}`, "'; --", '', 'a\0b'])).toEqual([]);
+        expect((await each.releaseFacts(query)).revoked).toEqual([]);
+        const many = Array.from({ length: 63 }, (_, at) => `ca/${hash(String(at))}`);
+        expect(await revoked(each, [...many, certificate])).toEqual([certificate]);
+      }
+      await store.change((change) => change.revocations.delete(ek));
+      for (const each of [store, other]) expect(await revoked(each, identities)).toEqual([certificate]);
+    });
+
+    test('have all that is known of the attester, and what has changed of it', async () => {
+      const store = await ready();
+      const other = await open();
+      const enrolled = attester('node', {
+        ek: { spkiSha256: hash('ek'), certificates: [Buffer.from([1, 0, 255]), Buffer.alloc(8192, 7)] },
+        enrolledFor: ['llm', 'other'],
+        quarantinedAtMs: NOW,
+      });
+      for (const record of [enrolled, attester('node', { enrolledFor: [] }), attester('node')]) {
+        await store.change((change) => change.attesters.put(record));
+        for (const each of [store, other]) expect((await each.releaseFacts(query)).attester).toEqual(record);
+      }
     });
   });
 
@@ -969,8 +1046,12 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
         await change.keys.put(key('weights'));
         await change.keyVersions.put(version('weights', 1));
         await change.attesters.put(attester('node'));
+        await change.attesters.put(
+          attester('n2', { ek: { spkiSha256: hash('ek'), certificates: [] }, enrolledFor: ['a'] }),
+        );
         await change.tokens.put(token('t'));
         await change.revocations.add(hash('r'));
+        await change.revocations.add(`ek/${hash('ek')}`);
         await change.freezes.add('key/weights');
         await change.raiseEpoch();
         await change.append('key.created', { key: 'weights' }, '{}');

@@ -10,7 +10,9 @@ import { migrate, MIGRATIONS } from '../../src/store/postgres/migrations.js';
 import { openPostgresStore } from '../../src/store/postgres/open.js';
 import type { PostgresStore } from '../../src/store/postgres/options.js';
 import { findPassword } from '../../src/store/postgres/password-file.js';
+import { writeServer } from '../../src/store/postgres/server-row.js';
 import { Session } from '../../src/store/postgres/session.js';
+import { RowMac } from '../../src/store/rows/row-mac.js';
 import { CheckpointSigner } from '../../src/translog/checkpoint.js';
 import { createAuthority } from '../http/pki.js';
 import { testLogIdentity } from '../helpers/log-identity.js';
@@ -18,6 +20,8 @@ import { postgresAvailable, PostgresServer, STORE_PASSWORD } from '../helpers/po
 import { valueOf } from '../helpers/test-broker.js';
 import { LogAudit } from './log-audit.js';
 import { commitFor, entriesOf, hash, initialise, key, testClock, token } from './samples.js';
+import { expectMigrated, schemaOneRows } from './schema-one.js';
+import { sighting } from './sightings-contract.js';
 
 const suite = postgresAvailable() ? describe : describe.skip;
 const authority = createAuthority('test authority');
@@ -36,6 +40,9 @@ const CALLS: Readonly<Record<string, (store: Store) => Promise<unknown>>> = {
   hashes: (store) => store.logHashes(0, 0, 1),
   purge: (store) => store.purgeNonces(0),
   archived: (store) => store.archived('x'),
+  note: (store) => store.noteSightings([sighting('node')]),
+  sighting: (store) => store.sighting(hash('node')),
+  sightings: (store) => store.listSightings({ limit: 1 }),
 };
 
 /**
@@ -355,6 +362,26 @@ suite('PostgreSQL: what goes wrong (skipped where it is not installed)', () => {
         await expect(attempt()).rejects.toThrow('upgrade this replica');
       }
       await expect(store.appendRecord('denial', {})).rejects.toThrow(StoreUnavailableError);
+    });
+
+    test('of schema 1 are brought up to date with every row as it was, though replicas start together', async () => {
+      const url = await server.database();
+      const target = valueOf(storeUrl(url));
+      const session = await Session.open(target, 'write');
+      await migrate(session, true, MIGRATIONS.slice(0, 1));
+      for (const [table, row] of schemaOneRows()) {
+        const columns = Object.keys(row);
+        const text = `INSERT INTO portcullis.${table} (${columns.join(', ')}) VALUES (${columns.map((_, at) => `$${String(at + 1)}`).join(', ')})`;
+        await session.execute({ name: `${table} ${columns.join()}`.slice(0, 60), text }, Object.values(row));
+      }
+      // What says which server the rows are on is the only row that another server cannot have.
+      await writeServer(session, new RowMac(MAC_KEY));
+      session.close();
+      const stores = await Promise.all([open(url), open(url)]);
+      await expectMigrated(stores[0]);
+      await stores[1].appendRecord('denial', {});
+      const again = await open(url);
+      expect(await again.read((view) => view.attesters.ofEk(hash('ek')))).toHaveLength(1);
     });
 
     test('that cannot all be made are not made at all', async () => {

@@ -26,6 +26,13 @@ import {
 
 /* What somebody can do who is a superuser of the database, and has no key of the broker. */
 
+/** What node-a was enrolled with, all columns filled. */
+const ENROLLED = {
+  ek: { spkiSha256: hash('ek a'), certificates: [Buffer.from('ek'), Buffer.from('ca')] },
+  enrolledFor: ['llm-a'],
+  quarantinedAtMs: NOW,
+};
+
 type Use = (store: Store) => Promise<unknown>;
 
 const facts: Use = (store) =>
@@ -47,7 +54,11 @@ const USES: Readonly<Record<string, readonly Use[]>> = {
   policy_links: [facts, (store) => store.read((view) => view.policyLinks.of('llm-a'))],
   keys: [facts, (store) => store.change((change) => change.keys.get('key-a'))],
   key_versions: [facts, (store) => store.read((view) => view.keyVersions.of('key-a'))],
-  attesters: [facts, (store) => store.read((view) => view.attesters.get('node-a'))],
+  attesters: [
+    facts,
+    (store) => store.read((view) => view.attesters.get('node-a')),
+    (store) => store.read((view) => view.attesters.ofEk(hash('ek a'))),
+  ],
   tokens: [(store) => store.read((view) => view.tokens.get(token('a').id))],
   revocations: [facts, (store) => store.read((view) => view.revocations.all())],
   freezes: [facts, (store) => store.read((view) => view.freezes.has('key/key-a'))],
@@ -64,6 +75,7 @@ const UNAUTHENTICATED: Readonly<Record<string, string>> = {
   removals: 'a hint: what it gives is held against the state row',
   migrations: 'a greater version makes the program refuse',
   probe: 'decides nothing',
+  sightings: 'decides nothing: an administrator compares the SPKI hash of what is trusted',
 };
 
 const ROWS: Readonly<Record<string, string>> = {
@@ -93,7 +105,7 @@ async function seed(store: Store): Promise<void> {
       );
       await change.keys.put(key(`key-${each}`, { purgeAtMs: NOW + at, curve: 'none' }));
       await change.keyVersions.put(version(`key-${each}`, at, { purgeAtMs: NOW + at }));
-      await change.attesters.put(attester(`node-${each}`));
+      await change.attesters.put(attester(`node-${each}`, each === 'a' ? ENROLLED : {}));
       await change.tokens.put(token(each, { expiresAtMs: NOW + at, revokedAtMs: NOW + at }));
       await change.revocations.add(hash(`node-${each}`));
       await change.freezes.add(`key/key-${each}`);
@@ -218,7 +230,7 @@ suite('PostgreSQL: somebody who writes the database with SQL (skipped where it i
         await change.policyLinks.put(link('llm-a', 'a', { notAfterMs: NOW - 1 }));
         await change.keys.put(key('key-a', { state: 'disabled' }));
         await change.keyVersions.put(version('key-a', 3, { state: 'disabled' }));
-        await change.attesters.put(attester('node-a', { deployments: [] }));
+        await change.attesters.put(attester('node-a', { ...ENROLLED, deployments: [] }));
         await change.tokens.put(token('a', { role: 'auditor' }));
         await change.revocations.delete(hash('node-a'));
         await change.freezes.delete('key/key-a');
@@ -237,6 +249,34 @@ suite('PostgreSQL: somebody who writes the database with SQL (skipped where it i
     await expect(facts(other)).rejects.toThrow(StoreIntegrityError);
     await expect(other.change((change) => change.setBroker(brokerRecord()))).rejects.toThrow(StoreIntegrityError);
     await other.close();
+  });
+
+  test('an EK that SQL gives to an attester without one, or takes from one, is noticed', async () => {
+    const ofEk = (ek: string) => (store: Store) => store.read((view) => view.attesters.ofEk(hash(ek)));
+    const set = (name: string, ek: string) =>
+      `UPDATE portcullis.attesters SET ek_spki_sha256 = ${ek} WHERE name = '${name}'`;
+    await expectNoticed([ofEk('ek a')], set('node-b', `'${hash('ek a')}'`));
+    await putBack(['attesters']);
+    await expectNoticed([ofEk('another')], set('node-b', `'${hash('another')}'`));
+    for (const ek of ['NULL', `''`, `'${hash('ek a')} '`]) {
+      await putBack(['attesters']);
+      await expectNoticed([ofEk('ek a')], set('node-a', ek));
+    }
+  });
+
+  test('an identity that SQL revokes, or whose revocation it deletes, is noticed by the release that it decides', async () => {
+    const identity = `ek/${hash('ek a')}`;
+    const decided = (revoked: string): Use => {
+      const query = { deployment: 'llm-a', key: 'key-a', version: 'latest', akSpkiSha256: undefined };
+      return (store) => store.releaseFacts({ ...query, identities: [`ca/${hash('ca')}`, revoked] });
+    };
+    await expectNoticed(
+      [decided(identity)],
+      `INSERT INTO portcullis.revocations SELECT '${identity}', log_index, mac FROM portcullis.revocations LIMIT 1`,
+    );
+    await putBack();
+    const gone = `DELETE FROM portcullis.revocations WHERE id = '${hash('node-b')}'`;
+    await expectNoticed([decided(hash('node-b'))], gone);
   });
 
   test('inserted revocations and freezes, and an emptied set, are noticed', async () => {

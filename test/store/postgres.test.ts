@@ -5,6 +5,7 @@ import { storeContract, type TestDatabase } from './contract.js';
 import { logContract } from './log-contract.js';
 import { PostgresFixture } from './postgres-fixture.js';
 import { restartContract } from './restart-contract.js';
+import { sightingsContract } from './sightings-contract.js';
 
 let fixture: PostgresFixture;
 
@@ -33,6 +34,7 @@ if (postgresAvailable()) {
   storeContract('PostgreSQL', makeDatabase);
   logContract('PostgreSQL', makeDatabase);
   restartContract('PostgreSQL', makeDatabase);
+  sightingsContract('PostgreSQL', makeDatabase);
 } else {
   describe('PostgreSQL', () => {
     test.skip('is not installed here (Debian package postgresql)', () => undefined);

@@ -20,7 +20,10 @@ import { testLogIdentity } from '../helpers/log-identity.js';
 import { type Store, StoreIntegrityError, StoreUnavailableError } from '../../src/release/store.js';
 import { Connection } from '../../src/store/sqlite/connection.js';
 import { openSqliteStore, openWith, type SqliteStore } from '../../src/store/sqlite/open.js';
+import { MIGRATIONS } from '../../src/store/sqlite/migrations.js';
 import { commitFor, hash, initialise, key, testClock } from './samples.js';
+import { expectMigrated, schemaOneRows } from './schema-one.js';
+import { insert } from './tamper.js';
 
 const MAC_KEY = Buffer.alloc(32, 7);
 let directory: string;
@@ -200,6 +203,41 @@ describe('opening', () => {
     expect(after.prepare('SELECT name FROM sqlite_schema').pluck().all()).toEqual(['tokens']);
     expect(after.pragma('user_version', { simple: true })).toBe(0);
     after.close();
+  });
+
+  /** As the program of schema 1 has left it. */
+  function makeSchemaOne(): void {
+    const db = new Database(path);
+    db.pragma('journal_mode = WAL');
+    db.exec(MIGRATIONS[0]!);
+    db.pragma('application_id = 0x50434c53');
+    db.pragma('user_version = 1');
+    for (const [table, row] of schemaOneRows()) insert(db, table, row);
+    db.close();
+  }
+
+  test('a database of schema 1 brings it up to date, with every row as it was, and once', async () => {
+    makeSchemaOne();
+    const stores = await Promise.all([open(false), open(false)]);
+    await expectMigrated(stores[0]);
+    await stores[1].appendRecord('denial', {});
+    for (const each of stores) await each.close();
+    const after = new Database(path);
+    expect(after.pragma('user_version', { simple: true })).toBe(MIGRATIONS.length);
+    after.close();
+    const again = await open(false);
+    expect(await again.read((view) => view.attesters.ofEk(hash('ek')))).toHaveLength(1);
+    await again.close();
+  });
+
+  test('a database of schema 1 with a row that was tampered with migrates, and the row is refused', async () => {
+    makeSchemaOne();
+    const db = new Database(path);
+    db.exec(`UPDATE attesters SET deployments = '["llm","other"]' WHERE name = 'Node-1'`);
+    db.close();
+    const store = await open(false);
+    await expect(store.read((view) => view.attesters.get('Node-1'))).rejects.toThrow(StoreIntegrityError);
+    await store.close();
   });
 
   test('the statistics that ANALYZE leaves do no harm', async () => {

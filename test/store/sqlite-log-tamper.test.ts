@@ -122,7 +122,14 @@ function open(dataDir: string): Promise<OpenBroker> {
     explain: 'full',
     logNames: 'salted',
     archiveEvidence: true,
-    observer: { challenged: ignore, released: ignore, denied: ignore, committed: ignore },
+    observer: {
+      challenged: ignore,
+      released: ignore,
+      denied: ignore,
+      committed: ignore,
+      regressed: ignore,
+      sightingDropped: ignore,
+    },
   });
 }
 

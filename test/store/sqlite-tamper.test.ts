@@ -28,12 +28,20 @@ const UNAUTHENTICATED: Readonly<Record<string, string>> = {
   spent_nonces:
     'an inserted nonce can only deny; a deleted one serves the same key to the same recipient key while it is fresh, and what was purged is below the floor of the state row',
   probe: 'decides nothing',
+  sightings: 'decides nothing: an administrator compares the SPKI hash of what is trusted',
   removals:
     'a hint: what a process makes of it is held against the state row, and where that does not fit, all rows are read',
 };
 
 const MAC_KEY = Buffer.alloc(32, 7);
 const SINGLE = ['broker', 'state'];
+
+/** What node-a was enrolled with, all columns filled. */
+const ENROLLED = {
+  ek: { spkiSha256: hash('ek a'), certificates: [Buffer.from('ek'), Buffer.from('ca')] },
+  enrolledFor: ['llm-a'],
+  quarantinedAtMs: NOW,
+};
 
 type Use = (store: Store) => Promise<unknown>;
 
@@ -82,6 +90,7 @@ const USES: Readonly<Record<string, readonly Use[]>> = {
   attesters: [
     facts({ akSpkiSha256: hash('node-a') }),
     (store) => store.read((view) => view.attesters.get('node-a')),
+    (store) => store.read((view) => view.attesters.ofEk(hash('ek a'))),
     (store) => store.read((view) => view.attesters.list({ limit: 9 })),
   ],
   tokens: [
@@ -127,7 +136,7 @@ async function seed(store: Store): Promise<void> {
     );
     await change.keys.put(key('key-a', { purgeAtMs: NOW }));
     await change.keyVersions.put(version('key-a', 3, { purgeAtMs: NOW }));
-    await change.attesters.put(attester('node-a'));
+    await change.attesters.put(attester('node-a', ENROLLED));
     await change.tokens.put(token('a', { expiresAtMs: NOW, revokedAtMs: NOW }));
     await change.revocations.add(hash('revoked a'));
     await change.freezes.add('key/key-a');
@@ -261,7 +270,7 @@ describe('rows that decide a release', () => {
       await change.policyLinks.put(link('llm-a', 'a', { notAfterMs: NOW - 1 }));
       await change.keys.put(key('key-a', { state: 'disabled' }));
       await change.keyVersions.put(version('key-a', 3, { state: 'disabled' }));
-      await change.attesters.put(attester('node-a', { deployments: [] }));
+      await change.attesters.put(attester('node-a', { ...ENROLLED, deployments: [] }));
       await change.tokens.put(token('a', { role: 'auditor' }));
       for (const set of ['revocations', 'freezes'] as const) {
         for (const id of await change[set].all()) await change[set].delete(id);
@@ -301,6 +310,24 @@ describe('rows that decide a release', () => {
   });
 });
 
+describe('the EK of an attester', () => {
+  const ofEk = (ek: string) => (store: Store) => store.read((view) => view.attesters.ofEk(hash(ek)));
+  const set = (name: string, ek: string | null) => (db: Database.Database) =>
+    db.prepare('UPDATE attesters SET ek_spki_sha256 = ? WHERE name = ?').run(ek, name);
+
+  test('that SQL gives to an attester without one is noticed by whoever asks for either', async () => {
+    const node: Use = (store) => store.read((view) => view.attesters.get('node-b'));
+    await expectNoticed([ofEk('ek a'), node], set('node-b', hash('ek a')));
+    await expectNoticed([ofEk('another'), node], set('node-b', hash('another')));
+  });
+
+  test('that SQL takes from an attester, or writes in another way, is missed', async () => {
+    for (const ek of [null, '', hash('ek a').toUpperCase(), `${hash('ek a')} `]) {
+      await expectNoticed([ofEk('ek a')], set('node-a', ek));
+    }
+  });
+});
+
 describe('sets whose deletions grant something', () => {
   test.each([
     ['revocations', hash('innocent'), facts({ akSpkiSha256: hash('innocent') })],
@@ -310,6 +337,19 @@ describe('sets whose deletions grant something', () => {
     const has = (store: Store): Promise<unknown> => store.read((view) => view[table].has(id));
     await expectNoticed([decision, has, all], (db) =>
       db.prepare(`INSERT INTO ${table} SELECT ?, log_index, mac FROM ${table} LIMIT 1`).run(id),
+    );
+  });
+
+  test('an identity that SQL revokes, or whose revocation it deletes, is noticed by the release that it decides', async () => {
+    const decided = (identity: string): Use => {
+      const query = { deployment: 'llm-a', key: 'key-a', version: 'latest', akSpkiSha256: undefined };
+      return (store) => store.releaseFacts({ ...query, identities: [`ca/${hash('ca')}`, identity] });
+    };
+    await expectNoticed([decided(`ek/${hash('ek a')}`)], (db) =>
+      db.prepare('INSERT INTO revocations SELECT ?, log_index, mac FROM revocations LIMIT 1').run(`ek/${hash('ek a')}`),
+    );
+    await expectNoticed([decided(hash('revoked b'))], (db) =>
+      db.prepare('DELETE FROM revocations WHERE id = ?').run(hash('revoked b')),
     );
   });
 

@@ -7,6 +7,7 @@ import { contentsContract } from './contents-contract.js';
 import { storeContract, type TestDatabase } from './contract.js';
 import { logContract } from './log-contract.js';
 import { restartContract } from './restart-contract.js';
+import { sightingsContract } from './sightings-contract.js';
 
 async function makeDatabase(): Promise<TestDatabase> {
   const directory = mkdtempSync(join(tmpdir(), 'portcullis-store-'));
@@ -29,3 +30,4 @@ storeContract('SQLite', makeDatabase);
 contentsContract('SQLite', makeDatabase);
 logContract('SQLite', makeDatabase);
 restartContract('SQLite', makeDatabase);
+sightingsContract('SQLite', makeDatabase);

@@ -21,6 +21,7 @@ const FACTS: Statement = {
     (SELECT row_to_json(t) FROM portcullis.key_versions t WHERE lower(key) = $2 AND version = $3) AS version,
     (SELECT row_to_json(t) FROM portcullis.attesters t WHERE spki_sha256 = $4) AS attester,
     (SELECT row_to_json(t) FROM portcullis.revocations t WHERE id = $4) AS revocation,
+    (SELECT json_agg(t) FROM portcullis.revocations t WHERE id = ANY ($5::text[])) AS revoked,
     (SELECT row_to_json(t) FROM portcullis.freezes t WHERE id = 'deployment/' || $1) AS deployment_freeze,
     (SELECT row_to_json(t) FROM portcullis.freezes t WHERE id = 'key/' || $2) AS key_freeze`,
 };
@@ -46,6 +47,7 @@ export async function findFacts(
     param(fold(query.key)),
     param(version),
     param(query.akSpkiSha256),
+    (query.identities ?? []).filter(isId),
   ]);
   return { state: rowOfJson(row['state']), server: rowOfJson(row['server']), row, version };
 }
@@ -97,7 +99,17 @@ function decidingFacts(snapshot: Snapshot, query: ReleaseQuery, row: SqlRow): Om
     attester: spki === undefined ? undefined : attesters.guarded.one(snapshot, [spki], rowOfJson(row['attester'])),
     akRevoked:
       spki !== undefined && revocations.guarded.one(snapshot, [spki], rowOfJson(row['revocation'])) !== undefined,
+    revoked: revokedOf(snapshot, query.identities ?? [], rowsOfJson(row['revoked'])),
   };
+}
+
+/** Those of the identities that were revoked: each is looked for among the rows, so none that is missing is taken for none. */
+function revokedOf(snapshot: Snapshot, identities: readonly string[], rows: readonly Row[]): readonly string[] {
+  const { guarded } = TABLES.revocations;
+  return identities.filter((identity) => {
+    const row = rows.find((each) => each['id'] === identity);
+    return guarded.one(snapshot, [identity], row) !== undefined;
+  });
 }
 
 /** An id that a row can have; null where none can. */

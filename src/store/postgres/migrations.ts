@@ -1,10 +1,11 @@
 import { StoreUnavailableError } from '../../release/store.js';
 import { initial } from './migrations/0001-initial.js';
+import { endorsements } from './migrations/0002-endorsements.js';
 import { assertKnown, SCHEMA } from './schema.js';
 import type { Session } from './session.js';
 
 /** Migration N, the Nth of the list, leads from schema version N-1 to N. Forward only; a released one is never edited. */
-export const MIGRATIONS: readonly string[] = [initial];
+export const MIGRATIONS: readonly string[] = [initial, endorsements];
 
 /**
  * What serialises everything that writes, across all replicas: the advisory lock of this number, held to the end of a

@@ -1,10 +1,11 @@
-import type { BrokerRecord } from '../../release/records.js';
+import type { BrokerRecord, ClockRegression, Sighting, StoredSighting } from '../../release/records.js';
 import {
   type ArchivedRelease,
   type CommitOutcome,
   type EntryBody,
   type LogHead,
   type LogIdentity,
+  type Page,
   type ReleaseCommit,
   type ReleaseFacts,
   type ReleaseQuery,
@@ -24,6 +25,7 @@ import { Readers } from './readers.js';
 import type { SchemaWatch } from './schema.js';
 import { assertSameServer } from './server-row.js';
 import type { Session, Statement } from './session.js';
+import { listSightings, readSighting } from './sightings-table.js';
 import { STATE_JSON, StateReader } from './state-reader.js';
 import { StoredLog } from './stored-log.js';
 import { isId } from './stored-table.js';
@@ -189,6 +191,23 @@ export class PostgresStoreAdapter implements PostgresStore {
       purged += deleted;
       if (deleted < PURGE_BATCH) return purged;
     }
+  }
+
+  async noteSightings(list: readonly Sighting[]): Promise<readonly ClockRegression[]> {
+    this.#assertOpen();
+    this.#logWatch.assertContainsSeen();
+    if (list.length === 0) return [];
+    return this.#writer.transaction((session) => this.#transactions.noteSightings(session, list));
+  }
+
+  async sighting(spkiSha256: string): Promise<StoredSighting | undefined> {
+    this.#assertOpen();
+    return readSighting(await this.#readers.direct(), spkiSha256);
+  }
+
+  async listSightings(page: Page): Promise<readonly StoredSighting[]> {
+    this.#assertOpen();
+    return listSightings(await this.#readers.direct(), page);
   }
 
   async logHead(): Promise<LogHead> {

@@ -1,3 +1,4 @@
+import type { ClockRegression, Sighting } from '../../release/records.js';
 import { type StoreChange, StoreUnavailableError } from '../../release/store.js';
 import type { Contents } from '../rows/contents.js';
 import type { LogAppender } from '../rows/log-appender.js';
@@ -9,6 +10,7 @@ import { noteRemovals } from './removals.js';
 import type { SchemaWatch } from './schema.js';
 import { assertSameServer, writeServer } from './server-row.js';
 import type { Session, Statement } from './session.js';
+import { noteInTransaction } from './sightings-table.js';
 import { type StandingLocked, type StateReader, writeState } from './state-reader.js';
 import type { StoredLog } from './stored-log.js';
 import { Operations } from './view.js';
@@ -123,6 +125,13 @@ export class Transactions {
     const raised = throughMs > state.nonceFloorMs ? { ...state, nonceFloorMs: throughMs } : undefined;
     if (raised !== undefined) await writeState(session, rowMac, raised);
     return { deleted: await session.execute(PURGE, [throughMs, limit]), raised };
+  }
+
+  /** Takes sightings into the inventory; they belong to the rows that stand there, and to no older copy of them. */
+  async noteSightings(session: Session, list: readonly Sighting[]): Promise<readonly ClockRegression[]> {
+    const { standing, found } = await this.#begin(session);
+    assertSameServer(filled(found).rowMac, standing.server, session.server);
+    return noteInTransaction(session, list);
   }
 
   async #begin(

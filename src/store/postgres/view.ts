@@ -83,6 +83,7 @@ export function viewOf(scope: Scope): StoreView {
     attesters: {
       ...recordsOf(TABLES.attesters, scope),
       get: (id) => operations.run(() => attesterOf(session, snapshot, id)),
+      ofEk: (spki) => operations.run(() => TABLES.attesters.by(session, snapshot, 'ek_spki_sha256', spki)),
     },
     purgeable: (throughMs) =>
       operations.run(async () => ({

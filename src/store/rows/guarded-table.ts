@@ -198,16 +198,17 @@ export class GuardedTable<R> {
 
   /** The labels that a row gives the contents. Not verified. */
   labels(row: Row): readonly PlacedLabel[] {
-    return this.labelsOf(this.labelColumns.map((column) => String(row[column])));
+    return this.labelsOf(this.labelColumns.map((column) => String(row[column] ?? '')));
   }
 
-  /** As `labels`, of the values of `labelColumns`. */
+  /** As `labels`, of the values of `labelColumns`; an alias that is NULL is empty there. */
   labelsOf(values: readonly string[]): readonly PlacedLabel[] {
     const ids = this.#spec.key.length;
     const label = labelOf(values.length === ids ? values : values.slice(0, ids), this.#spec.folded);
     const labels = [{ table: this.name, label }];
     for (const [at, { table }] of this.#aliases.entries()) {
-      labels.push({ table, label: `${fold(values[ids + at] ?? '')}${SEPARATOR}${label}` });
+      const value = values[ids + at] ?? '';
+      if (value !== '') labels.push({ table, label: `${fold(value)}${SEPARATOR}${label}` });
     }
     return labels;
   }

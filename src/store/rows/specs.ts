@@ -1,8 +1,10 @@
+import { fromBase64url, toBase64url } from '../../bytes/base64url.js';
 import type { Deployment } from '../../policy/deployment.js';
 import type {
   AttesterRecord,
   BrokerRecord,
   DeploymentRecord,
+  EkEndorsement,
   KeyRecord,
   KeyVersionRecord,
   PolicyLink,
@@ -18,7 +20,7 @@ export interface TableSpec<R> {
   readonly key: readonly [string] | readonly [string, string];
   /** Whether the first column of the key is found without regard to case. */
   readonly folded: boolean;
-  /** Further columns by which rows are found, without regard to case. */
+  /** Further columns by which rows are found, without regard to case. Where one is NULL, the row is not found by it. */
   readonly aliases?: readonly string[];
   /** Every column but log_index and mac. */
   toRow(record: R): Row;
@@ -169,7 +171,7 @@ export const ATTESTERS: TableSpec<AttesterRecord> = {
   table: 'attesters',
   key: ['spki_sha256'],
   folded: false,
-  aliases: ['name', 'ak_name'],
+  aliases: ['name', 'ak_name', 'ek_spki_sha256'],
   toRow: (record) => ({
     spki_sha256: record.spkiSha256,
     ak_name: record.akName,
@@ -177,6 +179,10 @@ export const ATTESTERS: TableSpec<AttesterRecord> = {
     name: record.name,
     deployments: JSON.stringify(record.deployments),
     created_at_ms: record.createdAtMs,
+    ek_spki_sha256: record.ek?.spkiSha256 ?? null,
+    ek_certificates: record.ek === undefined ? null : JSON.stringify(record.ek.certificates.map(toBase64url)),
+    enrolled_for: record.enrolledFor === undefined ? null : JSON.stringify(record.enrolledFor),
+    quarantined_at_ms: record.quarantinedAtMs ?? null,
   }),
   fromRow: (row) => ({
     spkiSha256: text(row, 'spki_sha256'),
@@ -185,8 +191,19 @@ export const ATTESTERS: TableSpec<AttesterRecord> = {
     name: text(row, 'name'),
     deployments: JSON.parse(text(row, 'deployments')) as string[],
     createdAtMs: integer(row, 'created_at_ms'),
+    ...(row['ek_spki_sha256'] === null ? {} : { ek: ekOf(row) }),
+    ...(row['enrolled_for'] === null ? {} : { enrolledFor: JSON.parse(text(row, 'enrolled_for')) as string[] }),
+    ...optional('quarantinedAtMs', row['quarantined_at_ms'], integer(row, 'quarantined_at_ms')),
   }),
 };
+
+function ekOf(row: Row): EkEndorsement {
+  const certificates = JSON.parse(text(row, 'ek_certificates')) as string[];
+  return {
+    spkiSha256: text(row, 'ek_spki_sha256'),
+    certificates: certificates.map((certificate) => fromBase64url(certificate, 'ek_certificates')),
+  };
+}
 
 export const TOKENS: TableSpec<TokenRecord> = {
   table: 'tokens',

@@ -20,6 +20,7 @@ export function factsOf(tables: Tables, snapshot: Snapshot, query: ReleaseQuery)
     version: key === undefined ? undefined : versionOf(tables, snapshot, key.name, query.version),
     attester: spki === undefined ? undefined : tables.attesters.get(snapshot, spki),
     akRevoked: spki !== undefined && tables.revocations.has(snapshot, spki),
+    revoked: (query.identities ?? []).filter((identity) => tables.revocations.has(snapshot, identity)),
   };
 }
 

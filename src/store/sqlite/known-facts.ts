@@ -37,8 +37,8 @@ export class KnownFacts {
   /** Awaits nothing. Throws StoreIntegrityError where a row that is read is not authentic. */
   of(query: ReleaseQuery): ReleaseFacts {
     this.#forgetChanged();
-    const { deployment, key, version, akSpkiSha256 = '' } = query;
-    const name = JSON.stringify([deployment, key, version, akSpkiSha256]);
+    const { deployment, key, version, akSpkiSha256 = '', identities = [] } = query;
+    const name = JSON.stringify([deployment, key, version, akSpkiSha256, ...identities]);
     if (this.#known.has(name)) return this.#known.get(name) as ReleaseFacts;
     const facts = this.#readers.now((tables) => {
       const snapshot = snapshotOf(tables, this.#watch);

@@ -1,12 +1,13 @@
 import Database from 'better-sqlite3';
 import { StoreIntegrityError, StoreUnavailableError } from '../../release/store.js';
 import { initial } from './migrations/0001-initial.js';
+import { endorsements } from './migrations/0002-endorsements.js';
 
 /** Marks a database as ours (`PRAGMA application_id`): ASCII `PCLS`. */
 const APPLICATION_ID = 0x50434c53;
 
 /** Migration N, the Nth of the list, leads from schema version N-1 to N. Forward only; a released one is never edited. */
-export const MIGRATIONS: readonly string[] = [initial];
+export const MIGRATIONS: readonly string[] = [initial, endorsements];
 
 /**
  * Refuses a database that is not ours, or that a newer version has written. Changes nothing. An empty database is one

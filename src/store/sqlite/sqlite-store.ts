@@ -1,10 +1,11 @@
-import type { BrokerRecord } from '../../release/records.js';
+import type { BrokerRecord, ClockRegression, Sighting, StoredSighting } from '../../release/records.js';
 import {
   type ArchivedRelease,
   type CommitOutcome,
   type EntryBody,
   type LogHead,
   type LogIdentity,
+  type Page,
   type ReleaseCommit,
   type ReleaseFacts,
   type ReleaseQuery,
@@ -202,6 +203,25 @@ export class SqliteStoreAdapter implements Store {
       purged += deleted;
       if (deleted < PURGE_BATCH) return purged;
     }
+  }
+
+  async noteSightings(list: readonly Sighting[]): Promise<readonly ClockRegression[]> {
+    this.#assertOpen();
+    if (list.length === 0) return [];
+    return this.#writer.share(({ tables }) => {
+      const regressions = tables.sightings.note(list);
+      return () => regressions;
+    });
+  }
+
+  async sighting(spkiSha256: string): Promise<StoredSighting | undefined> {
+    this.#assertOpen();
+    return this.#readers.now((tables) => tables.sightings.get(spkiSha256));
+  }
+
+  async listSightings(page: Page): Promise<readonly StoredSighting[]> {
+    this.#assertOpen();
+    return this.#readers.now((tables) => tables.sightings.list(page));
   }
 
   async logHead(): Promise<LogHead> {

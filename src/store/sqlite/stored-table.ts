@@ -147,12 +147,12 @@ export class StoredTable<R> {
 
   /** Many rows as one: what crosses into SQLite and back for every row costs more than the row. */
   #chunk(after: readonly string[] | undefined): { readonly rows: string; readonly macs: string } | undefined {
-    const columns = this.#guarded.labelColumns.map(quoted);
+    const columns = this.#guarded.labelColumns.map((column) => `coalesce(${quoted(column)}, '')`);
     const condition = after === undefined ? '' : `WHERE ${this.#compared('>')}`;
     const select = this.#statement(
       `SELECT group_concat(${columns.join(` || '${COLUMN_SEPARATOR}' || `)}, '${ROW_SEPARATOR}') AS rows,
          group_concat(hex(substr(mac, 1, ${String(HELD_MAC_BYTES)})), '') AS macs
-       FROM (SELECT ${columns.join(', ')}, mac FROM ${this.#table} ${condition} ORDER BY ${this.#key.join(', ')} LIMIT ${String(CHUNK_ROWS)})`,
+       FROM (SELECT * FROM ${this.#table} ${condition} ORDER BY ${this.#key.join(', ')} LIMIT ${String(CHUNK_ROWS)})`,
     );
     const { rows, macs } = select.get(...(after ?? [])) as { rows: string | null; macs: string };
     return rows === null ? undefined : { rows, macs };

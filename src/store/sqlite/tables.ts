@@ -15,6 +15,7 @@ import { LogHeadTable } from './log-head-table.js';
 import { LogTable } from './log-table.js';
 import { NonceTable } from './nonce-table.js';
 import { RemovalsTable } from './removals-table.js';
+import { SightingsTable } from './sightings-table.js';
 import { StateTable } from './state-table.js';
 import { StoredTable } from './stored-table.js';
 
@@ -47,6 +48,7 @@ export function prepareTables(db: Database.Database) {
     logHead: new LogHeadTable(db),
     archive: new ArchiveTable(db),
     nonces: new NonceTable(db),
+    sightings: new SightingsTable(db),
     probe,
   };
 }

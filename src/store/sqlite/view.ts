@@ -53,6 +53,7 @@ export function viewOf(tables: Tables, snapshot: Snapshot, operations: Operation
     attesters: {
       ...recordsOf(tables.attesters, scope),
       get: (id) => operations.run(() => attesterOf(tables.attesters, snapshot, id)),
+      ofEk: (spki) => operations.run(() => tables.attesters.by(snapshot, 'ek_spki_sha256', spki)),
     },
     purgeable: (throughMs) =>
       operations.run(() => ({
