@@ -1,0 +1,100 @@
+import type { RevocationList } from '../crypto/x509-crl.js';
+import { sha256 } from '../crypto/digest.js';
+import type { CrlPolicy } from './revocation.js';
+import { type PathFault, type PathRequest, type ValidPath, validatePath } from './path.js';
+import type { TrustAnchors } from './trust-anchors.js';
+
+/** The CRLs that are known, and what is asked of them. A new object whenever any of them is another one. */
+export interface RevocationLists {
+  readonly lists: readonly RevocationList[];
+  readonly policy: CrlPolicy;
+}
+
+export const NO_REVOCATION_LISTS: RevocationLists = { lists: [], policy: 'none' };
+
+/** What a path was validated under. */
+interface Under {
+  readonly anchors: TrustAnchors;
+  readonly crls: RevocationLists;
+}
+
+interface KnownPath extends Under {
+  readonly path: ValidPath;
+  /** Both ends inclusive. */
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+interface Refusal extends Under {
+  readonly name: string;
+  readonly atMs: number;
+  readonly fault: PathFault;
+}
+
+/**
+ * Paths that were found to be good, by the bytes of their certificates, the one longest unused forgotten first. One is good
+ * again under the very same anchors, purpose and CRLs, while every certificate of it is valid and no CRL of its issuers is
+ * past its date. Of refusals the last alone is remembered, for the very same moment: one request asks twice, and strangers
+ * cannot push paths out.
+ */
+export class KnownPaths {
+  readonly #max: number;
+  readonly #paths = new Map<string, KnownPath>();
+  #refusal: Refusal | undefined;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** As validatePath. `purposeName` stands for the purpose. */
+  validate(
+    purposeName: string,
+    request: Omit<PathRequest, 'crls' | 'crlPolicy' | 'enforceAnchorValidity'>,
+    crls: RevocationLists,
+  ): ValidPath | PathFault {
+    const { atMs, anchors } = request;
+    const name = `${purposeName} ${sha256(...request.chain.flatMap((der) => [lengthOf(der), der])).toString('latin1')}`;
+    const same = (under: Under) => under.anchors === anchors && under.crls === crls;
+    const known = this.#paths.get(name);
+    if (known !== undefined && same(known) && atMs >= known.fromMs && atMs <= known.untilMs) {
+      this.#put(name, known);
+      return known.path;
+    }
+    const refusal = this.#refusal;
+    if (refusal?.name === name && refusal.atMs === atMs && same(refusal)) return refusal.fault;
+    const found = validatePath({ ...request, crls: crls.lists, crlPolicy: crls.policy });
+    if (found.ok) {
+      this.#put(name, { path: found, anchors, crls, ...validityOf(found, crls) });
+    } else {
+      this.#paths.delete(name);
+      this.#refusal = { name, anchors, crls, atMs, fault: found };
+    }
+    return found;
+  }
+
+  #put(name: string, path: KnownPath): void {
+    this.#paths.delete(name);
+    this.#paths.set(name, path);
+    for (const oldest of this.#paths.keys()) {
+      if (this.#paths.size <= this.#max) break;
+      this.#paths.delete(oldest);
+    }
+  }
+}
+
+/** A CRL of any of the issuers counts, by name alone: rather one too many, which makes the path be validated more often. */
+function validityOf({ path, anchor }: ValidPath, { lists }: RevocationLists): { fromMs: number; untilMs: number } {
+  const certificates = [...path, anchor];
+  const issuers = new Set(path.map(({ issuer }) => issuer.der.toString('latin1')));
+  const crls = lists.filter(({ issuer }) => issuers.has(issuer.der.toString('latin1')));
+  return {
+    fromMs: Math.max(...certificates.map(({ notBeforeMs }) => notBeforeMs), ...crls.map((crl) => crl.thisUpdateMs)),
+    untilMs: Math.min(...certificates.map(({ notAfterMs }) => notAfterMs), ...crls.map((crl) => crl.nextUpdateMs)),
+  };
+}
+
+function lengthOf(bytes: Buffer): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(bytes.length);
+  return length;
+}
