@@ -56,6 +56,16 @@ export function takeEntry(facts: Facts, index: number, entry: Entry, say: Say): 
     case 'attester.revoked':
       facts.revoked.add(entry.ak_spki_sha256);
       return;
+    case 'attester.enrolled':
+      takeEnrolment(facts, entry, say);
+      return;
+    case 'attester.quarantined':
+      if (entry.quarantined) facts.quarantined.add(entry.ak_spki_sha256);
+      else facts.quarantined.delete(entry.ak_spki_sha256);
+      return;
+    case 'endorsement.revoked':
+      facts.revoked.add(entry.identity);
+      return;
     case 'release':
       checkRelease(facts, entry, say);
       return;
@@ -64,6 +74,8 @@ export function takeEntry(facts: Facts, index: number, entry: Entry, say: Say): 
     case 'token.revoked':
     case 'kek.rotated':
     case 'kek.rewrapped':
+    case 'attester.conflict':
+    case 'attester.regressed':
     case 'denial':
     case 'denial.summary':
       return;
@@ -85,15 +97,17 @@ function takeRollback(facts: Facts, index: number, entry: EntryOf<'log.rollback_
 }
 
 function takeDeployment(facts: Facts, entry: EntryOf<'deployment.applied'>, say: Say): void {
-  const { deployment: name, trust, boot, bank } = entry;
+  const { deployment: name, trust, boot, bank, any_from_roots: anyFromRoots } = entry;
   const known = facts.deployments.get(name);
   if (entry.created !== (known === undefined)) {
     say(`deployment ${name} is ${entry.created ? 'created, which exists' : 'changed, which does not exist'}`);
   }
+  const rules = { trust, boot, bank, anyFromRoots };
   if (known === undefined) {
-    facts.deployments.set(name, { trust, boot, bank, frozen: false, policies: new Map(), pins: new Map() });
+    const nothing = { frozen: false, policies: new Map(), pins: new Map(), enrolled: new Set<string>() };
+    facts.deployments.set(name, { ...rules, ...nothing });
   } else {
-    Object.assign(known, { trust, boot, bank });
+    Object.assign(known, rules);
   }
 }
 
@@ -104,6 +118,26 @@ function takePolicy(facts: Facts, entry: EntryOf<'policy.registered'>, say: Say)
     ...(notBefore === undefined ? {} : { fromMs: Date.parse(notBefore) }),
     ...(notAfter === undefined ? {} : { untilMs: Date.parse(notAfter) }),
   });
+}
+
+/** An AK has one EK and one Name for good, until it is forgotten: whoever enrols it by another takes over its identity. */
+function takeEnrolment(facts: Facts, entry: EntryOf<'attester.enrolled'>, say: Say): void {
+  const { ak_spki_sha256: spki, ak_name: name, ek_spki_sha256: ek, replaced } = entry;
+  const named = `AK ${spki}`;
+  if (facts.revoked.has(spki)) say(`${named} is enrolled, which was revoked`);
+  if (facts.revoked.has(`ek/${ek}`)) say(`${named} is enrolled by EK ${ek}, which was revoked`);
+  const known = facts.enrolled.get(spki);
+  if (known !== undefined && known.ek !== ek) say(`${named} is enrolled by EK ${ek}, while it was by EK ${known.ek}`);
+  if (known !== undefined && known.name !== name) say(`${named} is enrolled under another Name than before`);
+  facts.enrolled.set(spki, { name, ek });
+  deploymentOf(facts, entry.deployment, say)?.enrolled.add(spki);
+  if (replaced !== undefined) forget(facts, replaced, ek, say);
+}
+
+function forget(facts: Facts, spki: string, ek: string, say: Say): void {
+  if (facts.enrolled.get(spki)?.ek !== ek) say(`AK ${spki} is forgotten, which EK ${ek} did not enrol`);
+  facts.enrolled.delete(spki);
+  for (const { enrolled } of facts.deployments.values()) enrolled.delete(spki);
 }
 
 function takeKey(facts: Facts, entry: EntryOf<'key.created'>, say: Say): void {

@@ -14,10 +14,20 @@ export interface DeploymentFacts {
   boot: string;
   bank: string;
   frozen: boolean;
+  anyFromRoots: boolean;
   /** By policy hash. */
   readonly policies: Map<string, PolicyFacts>;
-  /** SPKI hash to AK Name. */
+  /** What an administrator trusts: SPKI hash to AK Name. */
   readonly pins: Map<string, string>;
+  /** SPKI hashes of the AKs that were enrolled for it by their EK. */
+  readonly enrolled: Set<string>;
+}
+
+/** An AK that credential activation has proved to live in the TPM of an EK. */
+export interface EnrolledAk {
+  readonly name: string;
+  /** SHA-256 of the EK's SPKI. */
+  readonly ek: string;
 }
 
 export interface KeyFacts {
@@ -34,7 +44,11 @@ export interface Facts {
   readonly keys: Map<string, KeyFacts>;
   /** In lower case: a freeze goes by name without regard to case, and outlives the key. */
   readonly frozenKeys: Set<string>;
+  /** By the SPKI hash of the AK. */
+  readonly enrolled: Map<string, EnrolledAk>;
   /** SPKI hashes. */
+  readonly quarantined: Set<string>;
+  /** SPKI hashes of AKs, and what else was revoked, as `endorsement.revoked` names it. */
   readonly revoked: Set<string>;
 }
 
@@ -44,17 +58,27 @@ export type Say = (problem: string) => void;
 type FactsState = Omit<HistoryState, 'version' | 'next' | 'time' | 'generation' | 'changed'>;
 
 export function noFacts(): Facts {
-  return { broker: undefined, deployments: new Map(), keys: new Map(), frozenKeys: new Set(), revoked: new Set() };
+  return {
+    broker: undefined,
+    deployments: new Map(),
+    keys: new Map(),
+    frozenKeys: new Set(),
+    enrolled: new Map(),
+    quarantined: new Set(),
+    revoked: new Set(),
+  };
 }
 
-export function factsToState({ broker, deployments, keys, frozenKeys, revoked }: Facts): FactsState {
+export function factsToState(facts: Facts): FactsState {
+  const { broker, deployments, keys, frozenKeys, enrolled, quarantined, revoked } = facts;
   return {
     ...(broker === undefined ? {} : { broker: { ...broker } }),
-    deployments: mapped(deployments, ({ policies, pins, trust, ...rest }) => ({
+    deployments: mapped(deployments, ({ policies, pins, trust, enrolled: aks, ...rest }) => ({
       ...rest,
       trust: [...trust],
       policies: Object.fromEntries(policies),
       pins: Object.fromEntries(pins),
+      enrolled: [...aks],
     })),
     keys: mapped(keys, ({ state, deployments: linked, versions }) => ({
       state,
@@ -62,17 +86,21 @@ export function factsToState({ broker, deployments, keys, frozenKeys, revoked }:
       versions: Object.fromEntries(versions),
     })),
     frozenKeys: [...frozenKeys],
+    enrolled: mapped(enrolled, (ak) => ({ ...ak })),
+    quarantined: [...quarantined],
     revoked: [...revoked],
   };
 }
 
-export function factsFromState({ broker, deployments, keys, frozenKeys, revoked }: FactsState): Facts {
+export function factsFromState(state: FactsState): Facts {
+  const { broker, deployments, keys, frozenKeys, enrolled, quarantined, revoked } = state;
   return {
     broker: broker === undefined ? undefined : { ...broker },
-    deployments: unmapped(deployments, ({ policies, pins, ...rest }) => ({
+    deployments: unmapped(deployments, ({ policies, pins, enrolled: aks, ...rest }) => ({
       ...rest,
       policies: new Map(Object.entries(policies)),
       pins: new Map(Object.entries(pins)),
+      enrolled: new Set(aks),
     })),
     keys: unmapped(keys, ({ state, deployments: linked, versions }) => ({
       state,
@@ -80,6 +108,8 @@ export function factsFromState({ broker, deployments, keys, frozenKeys, revoked 
       versions: new Map(Object.entries(versions)),
     })),
     frozenKeys: new Set(frozenKeys),
+    enrolled: unmapped(enrolled, (ak) => ak),
+    quarantined: new Set(quarantined),
     revoked: new Set(revoked),
   };
 }

@@ -70,7 +70,12 @@ function inDates({ fromMs, untilMs }: PolicyFacts, time: string): boolean {
 function checkAttester(facts: Facts, deployment: DeploymentFacts, entry: Release, say: Say): void {
   const spki = entry.ak_spki_sha256;
   if (facts.revoked.has(spki)) say(`released to AK ${spki}, which was revoked`);
+  if (facts.quarantined.has(spki)) say(`released to AK ${spki}, which was in quarantine`);
+  for (const ek of new Set([entry.ek_spki_sha256, facts.enrolled.get(spki)?.ek])) {
+    if (ek !== undefined && facts.revoked.has(`ek/${ek}`)) say(`released to AK ${spki} of EK ${ek}, which was revoked`);
+  }
   const trusts = deployment.trust.includes(entry.ak_trust);
+  checkRule(deployment, entry, say);
   switch (entry.ak_trust) {
     case 'pinned':
       if (!trusts || deployment.pins.get(spki) !== entry.ak_name) {
@@ -82,8 +87,44 @@ function checkAttester(facts: Facts, deployment: DeploymentFacts, entry: Release
         say(`released to a simulator, AK ${spki}, which deployment ${entry.deployment} did not trust`);
       }
       return;
+    case 'ek-certificate':
+      if (!trusts || !isEnrolled(facts, deployment, entry)) {
+        say(
+          `released to AK ${spki}, which EK ${entry.ek_spki_sha256 ?? '(none)'} did not enrol for deployment ${entry.deployment} by this Name`,
+        );
+      }
+      return;
+    case 'ak-certificate':
+      if (!trusts)
+        say(`released to AK ${spki} for its certificate, which deployment ${entry.deployment} did not trust`);
+      return;
     default:
       say(`released to AK ${spki} by trust of kind ${entry.ak_trust}, which nothing in the log can bear out`);
+  }
+}
+
+function isEnrolled(facts: Facts, deployment: DeploymentFacts, entry: Release): boolean {
+  const known = facts.enrolled.get(entry.ak_spki_sha256);
+  return (
+    known?.ek === entry.ek_spki_sha256 && known?.name === entry.ak_name && deployment.enrolled.has(entry.ak_spki_sha256)
+  );
+}
+
+/** Certificates need a rule that lets the AK in, other kinds have none. A list stands in the document, which the log has the hash of. */
+function checkRule(deployment: DeploymentFacts, entry: Release, say: Say): void {
+  const { ak_trust: trust, ak_allowed_by: rule, ak_spki_sha256: spki, ek_spki_sha256: ek } = entry;
+  const byEk = trust === 'ek-certificate';
+  if ((rule !== undefined) !== (byEk || trust === 'ak-certificate') || (rule === 'ek' && !byEk)) {
+    say(`released to AK ${spki} by trust of kind ${trust}, let in by ${rule ?? 'nothing'}`);
+  }
+  if ((ek !== undefined) !== byEk) {
+    say(`released to AK ${spki} by trust of kind ${trust}, ${byEk ? 'without its' : 'with an'} EK`);
+  }
+  if (rule === 'any-from-roots' && !deployment.anyFromRoots) {
+    say(`released to AK ${spki} for its root alone, which deployment ${entry.deployment} did not allow`);
+  }
+  if (rule === 'administrator' && !deployment.pins.has(spki)) {
+    say(`released to AK ${spki}, which no administrator had trusted for deployment ${entry.deployment}`);
   }
 }
 

@@ -19,8 +19,10 @@ const Deployment = Type.Object(
     boot: text,
     bank: text,
     frozen: Type.Boolean(),
+    anyFromRoots: Type.Boolean(),
     policies: mapOf(Policy),
     pins: mapOf(text),
+    enrolled: Type.Array(text),
   },
   closed,
 );
@@ -28,7 +30,7 @@ const Key = Type.Object({ state: text, deployments: Type.Array(text), versions: 
 
 const HistorySchema = Type.Object(
   {
-    version: Type.Literal(1),
+    version: Type.Literal(2),
     next: Type.Integer({ minimum: 0 }),
     time: text,
     generation: Type.Optional(Type.String({ pattern: '^(?:0|[1-9][0-9]{0,19})$' })),
@@ -38,6 +40,8 @@ const HistorySchema = Type.Object(
     deployments: mapOf(Deployment),
     keys: mapOf(Key),
     frozenKeys: Type.Array(text),
+    enrolled: mapOf(Type.Object({ name: text, ek: text }, closed)),
+    quarantined: Type.Array(text),
     revoked: Type.Array(text),
   },
   closed,

@@ -18,11 +18,11 @@ const NOTHING: readonly Finding[] = [];
  * The meaning of a log: what allowed each release, from the entries before it and nothing else.
  *
  * Checked: the schema of every entry, the order of time and state_generation, and that each release went to a deployment
- * that existed and was not frozen, under a policy that it accepted at that time, to an AK that it trusted and nobody had
- * revoked, of a key version that existed, was enabled, not frozen and linked to it, by the broker and profile that the log
+ * that existed and was not frozen, under a policy that it accepted at that time, to an AK that it trusted and that nobody
+ * had revoked or put in quarantine, with the EK and the rule that its trust needs, of a key version that existed, was enabled, not frozen and linked to it, by the broker and profile that the log
  * began with; and that changes are made to what exists. NOT checked: that the entries are those of the log (the tree says
- * that), evidence and decisions (the log has their hashes), reference values and release policies, that a nonce was
- * spent once, and who made a change. Names may be salted, since each keeps its pseudonym; a log in which names are now
+ * that), evidence and decisions (the log has their hashes), reference values, release policies and lists of attesters (the
+ * log has the hash of the document), certificates and the revocation of what is above them, that a nonce was spent once, and who made a change. Names may be salted, since each keeps its pseudonym; a log in which names are now
  * plain, now salted, cannot be followed.
  */
 export class History {
@@ -81,7 +81,7 @@ export class History {
 
   toJSON(): HistoryState {
     return {
-      version: 1,
+      version: 2,
       next: this.#next,
       time: this.#time,
       ...(this.#generation === undefined ? {} : { generation: this.#generation }),

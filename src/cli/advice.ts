@@ -11,6 +11,11 @@ const ADVICE: Readonly<Record<string, string>> = {
   'challenge.expired': 'compare the clocks with `portcullis doctor`, then try again',
   'ak.untrusted':
     'pin the AK: `portcullis workload ak --out ak.pub`, then `portcullis attester trust ak.pub --deployment NAME`',
+  'ek.chain':
+    'put the root of the maker of the TPM into attesters.roots; what stands between may go there too, or be given with --ek-certificate',
+  'enrolment.expired': 'enrol again; if it comes again, compare the clocks with `portcullis doctor`',
+  'enrolment.secret': 'enrol again, with the same broker from beginning to end',
+  'attester.conflict': 'name the EK that the AK was enrolled by with --ek, or use another AK',
   'policy.hash': 'compare with `portcullis policy hash FILE` and `portcullis deployment show NAME`',
   'request.rate_limited': 'wait a moment, then try again',
   'request.too_large': 'send less, or raise limits.body in the configuration of the broker',

@@ -47,7 +47,11 @@ export function verifyQuoteOffline(input: QuoteVerifyInput): Result<ClaimTree> {
   const conditions = conditionsOf(input);
   const verified = verifyQuote(
     { quoted: input.quoted, signature: input.signature, ak: input.ak, pcrs: pcrs.value, akCertificates: [] },
-    { extraData: input.extraData, neededPcrs: neededPcrs(conditions), trust: () => accept('pinned') },
+    {
+      extraData: input.extraData,
+      neededPcrs: neededPcrs(conditions),
+      trust: () => accept({ kind: 'pinned' as const }),
+    },
   );
   if (!verified.ok) return verified;
   const unmet = firstUnmet(conditions, verified.value.pcrs);

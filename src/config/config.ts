@@ -25,6 +25,14 @@ export interface Config {
     readonly challengeTtlMs: number;
     /** Over all workers; 0: unlimited. */
     readonly releasesPerSecond: number;
+    /** Enrolments, and as many activations, over all workers; 0: unlimited. */
+    readonly enrolmentsPerSecond: number;
+  };
+  readonly endorsement: {
+    /** A directory of CRLs; undefined: none are looked at. */
+    readonly crls: string | undefined;
+    /** Whether a certificate of which no CRL speaks is refused. */
+    readonly requireCrls: boolean;
   };
   readonly explain: 'full' | 'codes';
   readonly log: {
@@ -105,6 +113,8 @@ function assemble(read: Read, errors: string[]): Config | undefined {
   const store = read('store.url');
   const [bodyBytes, challengeTtlMs] = [read('limits.body'), read('limits.challenge_ttl')];
   const releasesPerSecond = read('limits.releases_per_second');
+  const enrolmentsPerSecond = read('limits.enrolments_per_second');
+  const [crls, requireCrls] = [read('endorsement.crls'), read('endorsement.require_crls')];
   const explain = read('explain');
   const [witnesses, quorum] = [read('log.witnesses'), read('log.quorum')];
   const [names, checkpointFile, archive] = [read('log.names'), read('log.checkpoint_file'), read('archive.evidence')];
@@ -133,14 +143,18 @@ function assemble(read: Read, errors: string[]): Config | undefined {
       `log.quorum: is larger than the number of witnesses, ${String(witnesses.length)}, so that nothing could be released; add to log.witnesses`,
     );
   }
+  if (requireCrls === 'true' && crls === undefined) {
+    errors.push('endorsement.require_crls: refuses every certificate, since there are no CRLs; set endorsement.crls');
+  }
   if (dataDir === undefined || listen === undefined || bodyBytes === undefined) return undefined;
   if (challengeTtlMs === undefined || releasesPerSecond === undefined || explain === undefined) return undefined;
+  if (enrolmentsPerSecond === undefined || requireCrls === undefined) return undefined;
   if (names === undefined || archive === undefined || witnesses === undefined || quorum === undefined) return undefined;
   const tls =
     cert === undefined || key === undefined
       ? undefined
       : { cert, key, ...(clientCa === undefined ? {} : { clientCa }) };
-  const limits = { bodyBytes, challengeTtlMs, releasesPerSecond };
+  const limits = { bodyBytes, challengeTtlMs, releasesPerSecond, enrolmentsPerSecond };
   const config: Config = {
     profile,
     dataDir,
@@ -149,6 +163,7 @@ function assemble(read: Read, errors: string[]): Config | undefined {
     challengeClientCa,
     store,
     limits,
+    endorsement: { crls, requireCrls: requireCrls === 'true' },
     explain,
     log: { names, checkpointFile, witnesses, quorum },
     archiveEvidence: archive === 'on',

@@ -30,6 +30,10 @@ function valuesOf(config: Config): Readonly<Record<SettingPath, string | undefin
     'limits.body': `${String(limits.bodyBytes)} bytes`,
     'limits.challenge_ttl': `${String(limits.challengeTtlMs / 1000)}s`,
     'limits.releases_per_second': limits.releasesPerSecond === 0 ? '0, unlimited' : String(limits.releasesPerSecond),
+    'limits.enrolments_per_second':
+      limits.enrolmentsPerSecond === 0 ? '0, unlimited' : String(limits.enrolmentsPerSecond),
+    'endorsement.crls': config.endorsement.crls,
+    'endorsement.require_crls': String(config.endorsement.requireCrls),
     'log.names': config.log.names,
     'log.checkpoint_file': config.log.checkpointFile,
     'log.witnesses': witnessesOf(config),
@@ -43,14 +47,19 @@ function witnessesOf({ log }: Config): string {
   return log.witnesses.length === 0 ? 'none' : log.witnesses.map(({ name, url }) => `${name} at ${url}`).join(', ');
 }
 
-function consequences({ profile, listen, tls, challengeClientCa, log }: Config): string[] {
+function consequences({ profile, listen, tls, challengeClientCa, endorsement, log }: Config): string[] {
   const reach = isLoopback(listen.host) ? 'this machine only' : 'other machines';
   return [
     `serves ${tls === undefined ? 'HTTP without TLS' : 'HTTPS, TLS 1.2 or later'}; reachable from ${reach}`,
     ...(tls?.clientCa === undefined ? [] : ['every client needs a certificate (tls.client_ca)']),
     ...(challengeClientCa === undefined
       ? []
-      : ['asking for a challenge needs a client certificate (challenge.client_ca)']),
+      : ['asking for a challenge, and enrolling an AK, needs a client certificate (challenge.client_ca)']),
+    ...(endorsement.crls === undefined
+      ? ['certificates of EKs and AKs are not looked up in CRLs, since there are none (endorsement.crls)']
+      : [
+          `certificates of EKs and AKs are looked up in the CRLs of ${endorsement.crls}; one that no CRL speaks of is ${endorsement.requireCrls ? 'refused' : 'accepted'}`,
+        ]),
     ...(log.witnesses.length === 0
       ? []
       : [

@@ -10,6 +10,8 @@ export interface Setting<T> {
   readonly fallback?: string;
   /** A file name: relative ones in the configuration file are relative to that file. */
   readonly file?: true;
+  /** true or false in the file. */
+  readonly truth?: true;
   /** A list in the file; as text, in the environment, its JSON. */
   readonly list?: true;
   readonly description: string;
@@ -21,6 +23,11 @@ function setting<T>(parse: Parse<T>, description: string, fallback?: string): Se
 
 function file(description: string): Setting<string> {
   return { parse: line, description, file: true };
+}
+
+/** false unless said. */
+function truth(description: string): Setting<'true' | 'false'> {
+  return { parse: oneOf('true', 'false'), description, truth: true, fallback: 'false' };
 }
 
 function list<T>(parse: Parse<T>, description: string): Setting<T> {
@@ -35,18 +42,29 @@ export const SETTINGS = {
   'tls.cert': file('certificate chain, PEM, the leaf first'),
   'tls.key': file('private key of the certificate, PEM'),
   'tls.client_ca': file('every client must show a certificate under this authority, PEM'),
-  'challenge.client_ca': file('who asks for a challenge must show a certificate under this authority, PEM'),
+  'challenge.client_ca': file(
+    'who asks for a challenge, or enrols an AK, must show a certificate under this authority, PEM',
+  ),
   'store.url': setting<StoreUrl>(
     storeUrl,
     'the PostgreSQL database that replicas share, postgres://USER@HOST/DATABASE; unset: SQLite in data_dir',
   ),
   'limits.body': setting(size('1KiB', '16MiB'), 'largest request body', '1MiB'),
-  'limits.challenge_ttl': setting(duration('1s', '1h'), 'how long a nonce is valid', '120s'),
+  'limits.challenge_ttl': setting(duration('1s', '1h'), 'how long a nonce, or an enrolment, is valid', '120s'),
   'limits.releases_per_second': setting(
     integer(0, 1_000_000),
     'release requests per second, over all workers of one serve; 0: unlimited',
     '0',
   ),
+  'limits.enrolments_per_second': setting(
+    integer(0, 1_000_000),
+    'enrolments of AKs, and as many activations, per second, over all workers of one serve; 0: unlimited',
+    '10',
+  ),
+  'endorsement.crls': file(
+    'a directory with CRLs of TPM makers and clouds, *.crl and *.pem; unset: none are looked at',
+  ),
+  'endorsement.require_crls': truth('true: certificates that no CRL speaks of are refused'),
   'log.names': setting(
     oneOf('plain', 'salted'),
     'salted: names of deployments and keys stand in the public log as salted hashes',
@@ -97,4 +115,9 @@ export function isFileName(path: SettingPath): boolean {
 /** Whether a setting is a list in the file. */
 export function isList(path: SettingPath): boolean {
   return 'list' in SETTINGS[path];
+}
+
+/** Whether a setting is true or false in the file. */
+export function isTruth(path: SettingPath): boolean {
+  return 'truth' in SETTINGS[path];
 }

@@ -5,6 +5,7 @@ import {
   isFileName,
   isList,
   isSettingPath,
+  isTruth,
   SETTINGS,
   type SettingPath,
   UNSUPPORTED,
@@ -55,8 +56,8 @@ export function readFileSource({ path, text }: { readonly path: string; readonly
       if (prefix === '' && typeof name === 'string' && Object.hasOwn(UNSUPPORTED, name)) {
         if (asksForSomething(value)) errors.push(`${path}: ${name}: ${UNSUPPORTED[name] ?? ''}`);
       } else if (isSettingPath(at)) {
-        const scalar = isList(at) ? listText(value) : scalarText(value);
-        if (scalar === undefined) errors.push(`${path}: ${at}: needs ${isList(at) ? 'a list' : 'one value'}`);
+        const scalar = isList(at) ? listText(value) : isTruth(at) ? truthText(value) : scalarText(value);
+        if (scalar === undefined) errors.push(`${path}: ${at}: needs ${shapeOf(at)}`);
         else
           values.set(at, {
             text: isFileName(at) ? besideFile(path, scalar) : scalar,
@@ -103,6 +104,15 @@ export function readFlags(flags: Readonly<Partial<Record<SettingPath, string | u
     if (text !== undefined && isSettingPath(path)) values.set(path, { text, place: `--${path.replace(/[._]/g, '-')}` });
   }
   return { values, errors: [], warnings: [] };
+}
+
+function shapeOf(path: SettingPath): string {
+  if (isTruth(path)) return 'true or false';
+  return isList(path) ? 'a list' : 'one value';
+}
+
+function truthText(value: unknown): string | undefined {
+  return typeof value === 'boolean' ? String(value) : undefined;
 }
 
 function scalarText(value: unknown): string | undefined {

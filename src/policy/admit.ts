@@ -8,7 +8,7 @@ export type Profile = 'development' | 'production';
 /** PCRs that a guest can reset at any time (TCG PC Client: 16 for debugging, 23 for applications). */
 export const RESETTABLE_PCRS: readonly number[] = [16, 23];
 
-const VERIFIED_TRUST: readonly TrustKind[] = ['pinned', 'simulator'];
+const VERIFIED_TRUST: readonly TrustKind[] = ['pinned', 'ek-certificate', 'ak-certificate', 'simulator'];
 
 interface Objection {
   readonly reason: ReasonCode;

@@ -2,11 +2,17 @@ import { OWN_AUTHORITY } from '../claims/claims.js';
 import type { Deployment } from './deployment.js';
 import { type ClaimCondition, comparisonsOf, sameAuthority } from './release-policy.js';
 
-/** The claims that the verifiers of this version make, beside `tpm.pcrs.<bank>.<n>`. */
+/** The claims that the verifiers of this version make, beside `tpm.pcrs.<bank>.<n>` and `tpm.instance.<member>`. */
 const CLAIMS: readonly string[] = [
   'tpm.quote.signature_algorithm',
   'tpm.ak.name',
   'tpm.ak.trust',
+  'tpm.ek.spki_sha256',
+  'tpm.ek.serial',
+  'tpm.ek.manufacturer',
+  'tpm.ek.model',
+  'tpm.ek.version',
+  'tpm.certificate.serial',
   'tpm.clock',
   'tpm.reset_count',
   'tpm.restart_count',
@@ -17,6 +23,8 @@ const CLAIMS: readonly string[] = [
 ];
 
 const PCR_CLAIM = /^tpm\.pcrs\.(sha256|sha384|sha512)\.(?:[0-9]|1[0-9]|2[0-3])$/;
+/** What the certificate of a cloud says of its machine. */
+const INSTANCE_CLAIM = /^tpm\.instance\.[a-zA-Z_]{1,64}$/;
 const HEX_DIGITS: Readonly<Record<string, number>> = { sha256: 64, sha384: 96, sha512: 128 };
 
 /** Conditions of a release policy that can hardly be met as they are written. */
@@ -39,7 +47,8 @@ export function lintReleasePolicy({ measurement, release }: Deployment): readonl
 function lintCondition({ claim, operator, value }: ClaimCondition, bank: string): readonly string[] {
   const [, claimBank] = PCR_CLAIM.exec(claim) ?? [];
   if (claimBank === undefined) {
-    return CLAIMS.includes(claim) ? [] : [`release: no verifier of this version makes the claim ${claim}`];
+    const isMade = CLAIMS.includes(claim) || INSTANCE_CLAIM.test(claim);
+    return isMade ? [] : [`release: no verifier of this version makes the claim ${claim}`];
   }
   const warnings: string[] = [];
   if (claimBank !== bank) {

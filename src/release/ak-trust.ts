@@ -1,41 +1,234 @@
-import type { X509Certificate } from 'node:crypto';
+import { equalBytes } from '../bytes/equal.js';
+import { claimTree, type ClaimTree } from '../claims/claims.js';
+import type { Certificate } from '../crypto/x509.js';
+import { instanceOf } from '../endorsement/instance.js';
+import { ekIdentity, pathIdentities } from '../endorsement/identity.js';
+import type { PathFault } from '../endorsement/path.js';
 import { verifySimulatorCertificate } from '../endorsement/simulator.js';
-import type { AkIdentity, AkTrust } from '../evidence/tpm/ak.js';
-import type { Deployment } from '../policy/deployment.js';
-import { accept, reject, type Result } from '../reason/reason.js';
+import { tpmIdentity } from '../endorsement/tpm-identity.js';
+import type { AkIdentity, AkVouching } from '../evidence/tpm/ak.js';
+import type { CvmAllowance, Deployment } from '../policy/deployment.js';
+import { accept, reject, type Rejection, type Result } from '../reason/reason.js';
 import type { DecidingFacts } from './entitlement.js';
+import type { AttesterRecord } from './records.js';
+import { akPath, type CvmVouching, ekPath, type Vouchers } from './vouchers.js';
 
-/** What vouches for AKs beside the facts of the store, and when: ms since the Unix epoch. */
-export interface TrustAnchors {
-  /** Development profile only. */
-  readonly simulatorCa: X509Certificate | undefined;
-  readonly nowMs: number;
+/** Which rule of the deployment lets a certified AK in; a root alone never does. */
+export type AllowedBy = 'ek' | 'ak' | 'instance' | 'administrator' | 'any-from-roots';
+
+/** What of the facts decides whether an AK is believed. */
+export type TrustFacts = Pick<DecidingFacts, 'attester' | 'akRevoked' | 'revoked'>;
+
+/** Why an AK is believed. */
+export interface AkTrusted extends AkVouching {
+  readonly allowedBy?: AllowedBy;
+  /** Where its EK vouches for it. */
+  readonly ekSpkiSha256?: string;
 }
 
 /**
- * What makes an AK believable to a deployment: pinned by an administrator (SPKI and Name both match), or, in the
- * development profile, certified by the simulator CA. ak.revoked comes first and goes by SPKI, so that changing free
- * attributes, and with them the Name, does not dodge it. Otherwise ak.untrusted.
+ * What makes an AK believable to a deployment, the first that does: pinned by an administrator (SPKI and Name both match);
+ * enrolled by its EK, whose certificate has a good path now; its own certificate; a confidential-VM report; or, in the
+ * development profile, the simulator CA. Without a public area an AK has no Name, and neither pin nor enrolment is for it.
+ * Refusals: ak.revoked for what was revoked, or what vouches for it (first, and by SPKI, so that changing free attributes,
+ * and with them the Name, does not dodge it); ak.pending for an AK that is vouched for, but that no rule lets in, and
+ * for one in quarantine; collateral.unavailable where a CRL is missing; else ak.untrusted. A pin stands by itself: of what
+ * else vouches for the AK, only the revocation of its AK and of its EK ends it. NOT verified: the quote's signature.
  */
 export function akTrust(
-  { simulatorCa, nowMs }: TrustAnchors,
-  facts: DecidingFacts,
+  vouchers: Vouchers,
+  facts: TrustFacts,
   deployment: Deployment,
   certificates: readonly Buffer[],
-): (ak: AkIdentity) => Result<AkTrust> {
+): (ak: AkIdentity) => Result<AkTrusted> {
   return (ak) => {
     if (facts.akRevoked) return reject('ak.revoked', 'this AK has been revoked');
-    const { trust } = deployment.attesters;
-    const pin = facts.attester;
-    if (trust.includes('pinned') && pin?.deployments.includes(deployment.name) === true && pin.akName === ak.name) {
-      return accept('pinned');
+    const { ek, quarantinedAtMs } = facts.attester ?? {};
+    const ekRevoked = ek === undefined ? undefined : revokedOf(facts, [ekIdentity(ek.spkiSha256)]);
+    if (ekRevoked !== undefined) return ekRevoked;
+    if (quarantinedAtMs !== undefined) {
+      return reject('ak.pending', 'this AK is in quarantine until an administrator ends that');
     }
-    if (trust.includes('simulator') && simulatorCa !== undefined) {
-      return verifySimulatorCertificate(certificates[0], ak.spki, simulatorCa, nowMs);
+    const refusals: Rejection[] = [];
+    for (const kind of [pinned, byEk, byCertificate, byCvmReport, bySimulator]) {
+      const outcome = kind({ vouchers, facts, deployment, certificates, ak });
+      if (outcome?.ok === true) return outcome;
+      if (outcome !== undefined) refusals.push(outcome);
     }
-    return reject(
-      'ak.untrusted',
-      `nothing that the deployment trusts vouches for the AK with Name ${ak.name}; an administrator can pin it with: portcullis attester trust`,
+    const worst = REFUSALS.map((reason) => refusals.find((refusal) => refusal.reason === reason));
+    return (
+      worst.find((refusal) => refusal !== undefined) ??
+      reject(
+        'ak.untrusted',
+        `nothing that the deployment trusts vouches for the AK with Name ${ak.name}; an administrator can pin it with: portcullis attester trust`,
+      )
     );
   };
+}
+
+/** Of several refusals the one that is told: what an administrator decided, then what he still has to. */
+const REFUSALS = ['ak.revoked', 'ak.pending', 'collateral.unavailable', 'ak.untrusted'] as const;
+
+interface Candidate {
+  readonly vouchers: Vouchers;
+  readonly facts: TrustFacts;
+  readonly deployment: Deployment;
+  readonly certificates: readonly Buffer[];
+  readonly ak: AkIdentity;
+}
+
+/** Undefined where the kind does not come into question. */
+type Outcome = Result<AkTrusted> | undefined;
+
+function pinned({ facts, deployment, ak }: Candidate): Outcome {
+  const pin = facts.attester;
+  const trusted = deployment.attesters.trust.includes('pinned') && pin?.deployments.includes(deployment.name) === true;
+  return trusted && hasName(ak, pin) ? accept({ kind: 'pinned' }) : undefined;
+}
+
+/** Only a public area has a Name: a record that has none either is not for whoever shows none. */
+function hasName({ area, name }: AkIdentity, { akName }: AttesterRecord): boolean {
+  return area !== undefined && akName === name;
+}
+
+function byEk(candidate: Candidate): Outcome {
+  const { vouchers, facts, deployment, ak } = candidate;
+  const { attester } = facts;
+  if (!deployment.attesters.trust.includes('ek-certificate') || attester?.ek === undefined) return undefined;
+  if (!hasName(ak, attester) || attester.enrolledFor?.includes(deployment.name) !== true) return undefined;
+  const { spkiSha256, certificates } = attester.ek;
+  const path = ekPath(vouchers, deployment, certificates);
+  if (!path.ok) return pathRefusal('EK', path);
+  const revoked = revokedOf(facts, pathIdentities(path));
+  if (revoked !== undefined) return revoked;
+  const by = allowedBy(candidate, path.leaf, spkiSha256);
+  if (by === undefined) return pending(ak);
+  return accept({
+    kind: 'ek-certificate',
+    allowedBy: by,
+    ekSpkiSha256: spkiSha256,
+    claims: ekClaims(path.leaf, spkiSha256),
+  });
+}
+
+function byCertificate(candidate: Candidate): Outcome {
+  const { vouchers, facts, deployment, certificates, ak } = candidate;
+  if (!deployment.attesters.trust.includes('ak-certificate') || certificates.length === 0) return undefined;
+  const path = akPath(vouchers, deployment, certificates);
+  if (!path.ok) return pathRefusal('AK', path);
+  if (!equalBytes(path.leaf.spki, ak.spki)) return reject('ak.untrusted', 'the AK certificate is for another key');
+  if (ak.area === undefined && !saysAk(path.leaf)) {
+    return reject('ak.untrusted', 'the certificate does not say that its key is an AK; send the public area of the AK');
+  }
+  const revoked = revokedOf(facts, pathIdentities(path));
+  if (revoked !== undefined) return revoked;
+  const by = allowedBy(candidate, path.leaf, undefined);
+  if (by === undefined) return pending(ak);
+  return accept({ kind: 'ak-certificate', allowedBy: by, claims: certificateClaims('certificate', path.leaf) });
+}
+
+/**
+ * Without a public area it is the issuer alone who says that the key signs nothing but attestations: by the purpose of the
+ * certificate, or by naming the machine of its cloud. Makers certify unrestricted signing keys too.
+ */
+function saysAk(leaf: Certificate): boolean {
+  return leaf.extendedKeyUsage !== undefined || Object.keys(instanceOf(leaf)).length > 0;
+}
+
+function byCvmReport({ vouchers: { cvm }, facts, deployment, ak }: Candidate): Outcome {
+  const { trust, allow } = deployment.attesters;
+  if (!trust.includes('cvm-report')) return undefined;
+  if (cvm === undefined) return reject('ak.untrusted', 'no report of a confidential VM was verified');
+  if (!equalBytes(cvm.akSpki, ak.spki)) return reject('ak.untrusted', 'the report of the VM is about another AK');
+  const revoked = revokedOf(facts, cvm.identities);
+  if (revoked !== undefined) return revoked;
+  return allow.cvm.some((rule) => isAllowedCvm(rule, cvm))
+    ? accept({ kind: 'cvm-report' })
+    : reject('ak.untrusted', 'no rule in attesters.allow.cvm is for this VM');
+}
+
+/** Every member of the rule is what the report says, vmpl too. */
+function isAllowedCvm({ measurement, idKeyDigest, vmpl = 0 }: CvmAllowance, cvm: CvmVouching): boolean {
+  if (measurement === undefined && idKeyDigest === undefined) return false;
+  return (
+    (measurement === undefined || measurement === cvm.measurement) &&
+    (idKeyDigest === undefined || idKeyDigest === cvm.idKeyDigest) &&
+    vmpl === cvm.vmpl
+  );
+}
+
+function bySimulator({ vouchers, deployment, certificates, ak }: Candidate): Outcome {
+  const { simulatorCa, nowMs } = vouchers;
+  if (!deployment.attesters.trust.includes('simulator') || simulatorCa === undefined) return undefined;
+  const vouched = verifySimulatorCertificate(certificates[0], ak.spki, simulatorCa, nowMs);
+  return vouched.ok ? accept({ kind: 'simulator' }) : vouched;
+}
+
+function pathRefusal(whose: 'EK' | 'AK', { fault, detail }: PathFault): Rejection {
+  const text = `the ${whose} certificate is not good: ${detail}`;
+  if (fault === 'revoked') return reject('ak.revoked', text);
+  return fault === 'collateral' ? reject('collateral.unavailable', text) : reject('ak.untrusted', text);
+}
+
+function revokedOf({ revoked }: TrustFacts, identities: readonly string[]): Rejection | undefined {
+  const [identity] = identities.filter((each) => revoked.includes(each));
+  return identity === undefined
+    ? undefined
+    : reject('ak.revoked', `what vouches for this AK has been revoked: ${identity}`);
+}
+
+function pending({ spkiSha256 }: AkIdentity): Rejection {
+  return reject(
+    'ak.pending',
+    `the AK is genuine, but nothing in attesters.allow lets it in; an administrator can: portcullis attester trust ${spkiSha256} --deployment NAME`,
+  );
+}
+
+/** The first rule that lets a certified AK in. `ekSpkiSha256` where the certificate is the EK's. */
+function allowedBy(
+  { facts, deployment, ak }: Pick<Candidate, 'facts' | 'deployment' | 'ak'>,
+  leaf: Certificate,
+  ekSpkiSha256: string | undefined,
+): AllowedBy | undefined {
+  const { allow, anyFromRoots } = deployment.attesters;
+  if (ekSpkiSha256 !== undefined && allow.ek.includes(ekSpkiSha256)) return 'ek';
+  if (allow.ak.includes(ak.spkiSha256)) return 'ak';
+  if (allow.instance.length > 0 && isAllowedInstance(allow.instance, instanceOf(leaf))) return 'instance';
+  if (facts.attester?.deployments.includes(deployment.name) === true) return 'administrator';
+  return anyFromRoots ? 'any-from-roots' : undefined;
+}
+
+/** Every member of one rule is what the certificate says. */
+function isAllowedInstance(
+  rules: readonly Readonly<Record<string, string>>[],
+  instance: Readonly<Record<string, string>>,
+): boolean {
+  return rules.some((rule) => {
+    const members = Object.entries(rule);
+    return (
+      members.length > 0 && members.every(([name, value]) => Object.hasOwn(instance, name) && instance[name] === value)
+    );
+  });
+}
+
+function ekClaims(leaf: Certificate, spkiSha256: string): ClaimTree {
+  const { manufacturer, model, version } = tpmIdentity(leaf) ?? {};
+  return claimTree({
+    ...certificateClaims('ek', leaf),
+    ek: claimTree({
+      spki_sha256: spkiSha256,
+      serial: leaf.serial,
+      ...(manufacturer === undefined ? {} : { manufacturer }),
+      ...(model === undefined ? {} : { model }),
+      ...(version === undefined ? {} : { version }),
+    }),
+  });
+}
+
+function certificateClaims(name: 'ek' | 'certificate', leaf: Certificate): ClaimTree {
+  const instance = instanceOf(leaf);
+  return claimTree({
+    [name]: claimTree({ serial: leaf.serial }),
+    ...(Object.keys(instance).length === 0 ? {} : { instance: claimTree(instance) }),
+  });
 }

@@ -3,7 +3,6 @@ import { releaseBinding } from '../challenge/binding.js';
 import { checkNonce, type FreshNonce, type NonceKey } from '../challenge/nonce.js';
 import { type ClaimTree, OWN_AUTHORITY } from '../claims/claims.js';
 import { sha256Hex } from '../crypto/digest.js';
-import type { AkTrust } from '../evidence/tpm/ak.js';
 import type { TpmEvidence } from '../evidence/tpm/evidence.js';
 import type { TrustedAks } from '../evidence/tpm/trusted-aks.js';
 import { verifyQuote } from '../evidence/tpm/quote.js';
@@ -13,11 +12,12 @@ import { bootChain } from '../policy/boot-chain.js';
 import type { Decision } from '../policy/decision.js';
 import { evaluatePolicy, neededPcrs } from '../policy/evaluate.js';
 import { accept, type Result } from '../reason/reason.js';
-import { akTrust, type TrustAnchors } from './ak-trust.js';
+import { akTrust, type AkTrusted } from './ak-trust.js';
 import type { Denial, ReleaseRequest } from './broker.js';
 import { type DecidingFacts, entitle, type Entitlement, usable, type VersionState } from './entitlement.js';
 import { refuseUnbound } from './presented-evidence.js';
-import type { PolicyLink, Profile } from './records.js';
+import type { PolicyLink, Profile, TpmClock } from './records.js';
+import type { Vouchers } from './vouchers.js';
 
 /** A request as it was received, and what its bytes decode to. */
 export interface Presented {
@@ -27,7 +27,7 @@ export interface Presented {
 }
 
 /** What an appraisal depends on beside the request and the facts of the store. */
-export interface Circumstances extends TrustAnchors {
+export interface Circumstances extends Vouchers {
   readonly broker: string;
   readonly profile: Profile;
   readonly challengeTtlMs: number;
@@ -42,7 +42,9 @@ export interface Circumstances extends TrustAnchors {
 export interface Appraisal<V extends VersionState> {
   readonly entitlement: Entitlement<V>;
   readonly nonce: FreshNonce;
-  readonly trust: AkTrust;
+  readonly trust: AkTrusted;
+  /** Of the quote. */
+  readonly clock: TpmClock;
   readonly claims: ClaimTree;
   readonly decision: Decision;
   /** The text of `decision` that its hash is of. */
@@ -64,9 +66,7 @@ export function appraise<V extends VersionState>(
   const { broker, nowMs, aks } = circumstances;
   const { deployment, key, version = 'latest', nonce } = request;
 
-  const scope = { broker, deployment, key, version };
-  const clock = { nowMs, ttlMs: circumstances.challengeTtlMs, floorMs: facts.state.nonceFloorMs };
-  const fresh = checkNonce(circumstances.nonceKey(facts.state.epoch), scope, nonce, clock);
+  const fresh = freshNonce(request, facts, circumstances);
   if (!fresh.ok) return fresh;
 
   const entitled = entitle(facts, request);
@@ -75,13 +75,15 @@ export function appraise<V extends VersionState>(
 
   if (!evidence.ok) return evidence;
   const quote = verifyQuote(evidence.value, {
-    extraData: releaseBinding({ ...scope, nonce, recipient: recipient.thumbprint }),
+    extraData: releaseBinding({ broker, deployment, key, version, nonce, recipient: recipient.thumbprint }),
     neededPcrs: neededPcrs(rules),
     trust: akTrust(circumstances, facts, rules, evidence.value.akCertificates),
     known: aks,
   });
   if (!quote.ok) return quote;
-  const bound = refuseUnbound(request.evidence, evidence.value.akCertificates, quote.value.ak.spki);
+  const byCertificate = quote.value.trust.kind === 'ak-certificate';
+  const untied = byCertificate ? [] : evidence.value.akCertificates;
+  const bound = refuseUnbound(request.evidence, untied, quote.value.ak.spki);
   if (!bound.ok) return bound;
 
   const { ak, pcrs, claims, trust } = quote.value;
@@ -104,13 +106,27 @@ export function appraise<V extends VersionState>(
     recipient: recipient.thumbprint,
     ak_name: ak.name,
     ak_spki_sha256: ak.spkiSha256,
-    ak_trust: trust,
+    ak_trust: trust.kind,
+    ak_allowed_by: trust.allowedBy,
+    ek_spki_sha256: trust.ekSpkiSha256,
     boot: bootChain(rules),
     evidence_sha256: sha256Hex(canonicalJson(request.evidence as unknown as Json)),
     nonce_sha256: sha256Hex(fresh.value.bytes),
     decision_sha256: sha256Hex(detail),
   };
-  return accept({ entitlement: entitled.value, nonce: fresh.value, trust, claims, decision, detail, entry });
+  const { clockInfo, firmwareVersion } = quote.value.quote;
+  const clock = { ...clockInfo, firmwareVersion };
+  return accept({ entitlement: entitled.value, nonce: fresh.value, trust, clock, claims, decision, detail, entry });
+}
+
+/** That the nonce of a request is ours, for what it asks for, and fresh: challenge.invalid, challenge.expired. */
+export function freshNonce(
+  { deployment, key, version = 'latest', nonce }: ReleaseRequest,
+  { state }: DecidingFacts,
+  { broker, nowMs, challengeTtlMs, nonceKey }: Circumstances,
+): Result<FreshNonce> {
+  const times = { nowMs, ttlMs: challengeTtlMs, floorMs: state.nonceFloorMs };
+  return checkNonce(nonceKey(state.epoch), { broker, deployment, key, version }, nonce, times);
 }
 
 /** What was measured, where that was not the SHA-256. */

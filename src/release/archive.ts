@@ -29,13 +29,19 @@ interface Kept {
   readonly request: ReleaseRequest;
   readonly facts: Omit<Partial<DecidingFacts>, 'attester'> &
     Pick<DecidingFacts, 'state' | 'deploymentFrozen' | 'policies' | 'keyFrozen' | 'akRevoked'> & {
-      readonly attester?: Omit<AttesterRecord, 'publicArea'> & { readonly publicArea: string };
+      readonly attester?: KeptAttester;
     };
   readonly circumstances: Pick<Circumstances, 'profile' | 'nowMs' | 'challengeTtlMs' | 'salt'> & {
     /** DER, base64url. */
     readonly simulatorCa?: string;
   };
   readonly salts?: ArchivedAppraisal['salts'];
+}
+
+/** Bytes as base64url. */
+interface KeptAttester extends Omit<AttesterRecord, 'publicArea' | 'ek'> {
+  readonly publicArea: string;
+  readonly ek?: { readonly spkiSha256: string; readonly certificates: readonly string[] };
 }
 
 /**
@@ -116,25 +122,41 @@ function associatedData({ broker }: Pick<BrokerContext, 'broker'>, releaseId: st
 }
 
 function keptFacts(facts: DecidingFacts): Kept['facts'] {
-  const { state, deployment, deploymentFrozen, policies, key, keyFrozen, version, attester, akRevoked } = facts;
+  const { state, deployment, deploymentFrozen, policies, key, keyFrozen, version, attester } = facts;
+  const { akRevoked, revoked } = facts;
   return {
-    ...{ state, deploymentFrozen, policies, keyFrozen, akRevoked },
+    ...{ state, deploymentFrozen, policies, keyFrozen, akRevoked, revoked },
     ...(deployment === undefined ? {} : { deployment }),
     ...(key === undefined ? {} : { key }),
     ...(version === undefined ? {} : { version: { version: version.version, state: version.state } }),
-    ...(attester === undefined ? {} : { attester: { ...attester, publicArea: toBase64url(attester.publicArea) } }),
+    ...(attester === undefined ? {} : { attester: keptAttester(attester) }),
   };
 }
 
-function openedFacts({ deployment, key, version, attester, ...others }: Kept['facts']): DecidingFacts {
+function keptAttester({ publicArea, ek, ...others }: AttesterRecord): KeptAttester {
   return {
     ...others,
+    publicArea: toBase64url(publicArea),
+    ...(ek === undefined ? {} : { ek: { ...ek, certificates: ek.certificates.map(toBase64url) } }),
+  };
+}
+
+function openedAttester({ publicArea, ek, ...others }: KeptAttester): AttesterRecord {
+  const opened = (text: string) => fromBase64url(text, 'attester');
+  return {
+    ...others,
+    publicArea: opened(publicArea),
+    ...(ek === undefined ? {} : { ek: { ...ek, certificates: ek.certificates.map(opened) } }),
+  };
+}
+
+function openedFacts({ deployment, key, version, attester, revoked = [], ...others }: Kept['facts']): DecidingFacts {
+  return {
+    ...others,
+    revoked,
     deployment,
     key,
     version,
-    attester:
-      attester === undefined
-        ? undefined
-        : { ...attester, publicArea: fromBase64url(attester.publicArea, 'attester.publicArea') },
+    attester: attester === undefined ? undefined : openedAttester(attester),
   };
 }

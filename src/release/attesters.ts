@@ -2,30 +2,33 @@ import { fromBase64url } from '../bytes/base64url.js';
 import { MalformedError } from '../bytes/malformed-error.js';
 import { type AkIdentity, parseAk } from '../evidence/tpm/ak.js';
 import { accept, reject, type Rejection, type Result } from '../reason/reason.js';
-import type { PageRequest, Principal, TrustAttester } from './broker.js';
+import { knownAttester, madeName } from './attester-views.js';
+import type { Principal, TrustAttester } from './broker.js';
 import type { BrokerContext } from './context.js';
 import { noSuchDeployment } from './deployments.js';
-import { listOf, pageOf } from './paging.js';
-import { presentAttester } from './present.js';
+import { attesterView, findAttester, noSuchAttester } from './inventory.js';
 import type { AttesterRecord } from './records.js';
-import { type StoreChange, StoreIntegrityError, type StoreView } from './store.js';
-import type { AttesterView, ListView } from './views.js';
+import type { StoreChange } from './store.js';
+import type { AttesterView } from './views.js';
 
-const SPKI_HASH = /^[0-9a-f]{64}$/i;
-/** nameAlg and its digest: SHA-256, SHA-384 or SHA-512. */
-const AK_NAME = /^000[bcd](?:[0-9a-f]{2}){32,64}$/i;
+/** An SPKI hash, an AK Name (nameAlg and its digest: SHA-256, SHA-384 or SHA-512), or the word in place of one. */
+const LOOKS_LIKE_AN_AK = /^(?:[0-9a-f]{64}|000[bcd](?:[0-9a-f]{2}){32,64}|unknown)$/i;
 
 /**
- * Pins an AK for a deployment: by its public area, or, when the broker knows it already, by its SPKI hash. The AK must be
- * a restricted signing key of its TPM (ak.attributes). Refusals: request.malformed, evidence.malformed,
- * deployment.unknown, resource.unknown, resource.exists (pinned already, or the name is taken), resource.state (revoked).
+ * Trusts an AK for a deployment: by its public area, or, when it is known already (pinned elsewhere, enrolled, or seen and
+ * pending), by its SPKI hash. The AK must be a restricted signing key of its TPM (ak.attributes). A quarantine is not lifted
+ * by this. Refusals: request.malformed, evidence.malformed, deployment.unknown, resource.unknown, resource.exists (trusted
+ * already, or the name is taken), resource.state (revoked).
+ *
+ * What was only seen is not authenticated. It can offer no other key than the one whose hash the administrator names; a
+ * wrong AK Name beside it makes an AK that is not believed.
  */
 export async function trustAttester(
   context: BrokerContext,
   by: Principal,
   request: TrustAttester,
 ): Promise<Result<AttesterView>> {
-  if (request.name !== undefined && (SPKI_HASH.test(request.name) || AK_NAME.test(request.name))) {
+  if (request.name !== undefined && LOOKS_LIKE_AN_AK.test(request.name)) {
     return reject(
       'request.malformed',
       'name: looks like a hash or an AK Name, by which another attester could be meant',
@@ -38,6 +41,8 @@ export async function trustAttester(
   if (spki === undefined || (ak !== undefined && (request.spki_sha256 ?? spki) !== spki)) {
     return reject('request.malformed', 'public: send the public area of the AK, or the spki_sha256 of a known one');
   }
+  const sighting = await context.store.sighting(spki);
+  const candidate = ak ?? knownAttester(undefined, sighting, spki).ak;
   return context.store.change(async (change) => {
     const deployment = await change.deployments.get(request.deployment);
     if (deployment?.deployment.name !== request.deployment) return noSuchDeployment();
@@ -45,8 +50,11 @@ export async function trustAttester(
       return reject('resource.state', 'this AK has been revoked, which is for good; make a new AK in the TPM');
     }
     const known = await change.attesters.get(spki);
-    const record = known ?? (ak === undefined ? undefined : newRecord(ak, request.name, context.clock()));
-    if (record === undefined) return noSuchAttester();
+    const record =
+      known === undefined
+        ? candidate && newRecord(candidate, request.name, context.clock())
+        : named(withPublicArea(known, ak), request.name);
+    if (record === undefined) return noPublicArea();
     const conflict = await findConflict(change, request, known, record, ak);
     if (conflict !== undefined) return conflict;
     const trusted = { ...record, deployments: [...record.deployments, request.deployment].sort() };
@@ -59,58 +67,44 @@ export async function trustAttester(
       trust: 'pinned',
     });
     await change.attesters.put(trusted);
-    return accept(presentRecord(trusted, false));
-  });
-}
-
-export async function listAttesters(
-  context: BrokerContext,
-  request: PageRequest,
-): Promise<Result<ListView<AttesterView>>> {
-  const page = pageOf(request);
-  if (!page.ok) return page;
-  return context.store.read(async (view) => {
-    const records = await view.attesters.list(page.value);
-    return accept(
-      await listOf(
-        records,
-        page.value.shown,
-        (record) => record.spkiSha256,
-        (record) => presentFrom(view, record),
-      ),
-    );
-  });
-}
-
-/** By name, AK Name or SPKI hash. */
-export async function showAttester(context: BrokerContext, id: string): Promise<Result<AttesterView>> {
-  return context.store.read(async (view) => {
-    const record = await findAttester(view, id);
-    return record === undefined ? noSuchAttester() : accept(await presentFrom(view, record));
+    return accept(await attesterView(context, change, trusted, { spkiSha256: spki, sighting }));
   });
 }
 
 /**
- * Revokes an AK for every deployment, by name, AK Name or SPKI hash; it works on the very next commit, and cannot be taken
- * back. An SPKI hash that the broker has never seen is revoked all the same: the AK may be one that a certificate vouches for.
+ * Puts an AK in quarantine, by name, AK Name or SPKI hash, or ends that: meanwhile no deployment believes it, on the very
+ * next commit, whatever vouches for it. What is so already is not recorded again. An AK that was only seen gets a record,
+ * which no deployment believes for that. Refusals: resource.unknown, also where there is nothing of it but its hash
+ * (revoke it instead).
  */
-export async function revokeAttester(
+export async function setAttesterQuarantined(
   context: BrokerContext,
   by: Principal,
   id: string,
-): Promise<Result<AttesterView | { readonly ak_spki_sha256: string; readonly state: 'revoked' }>> {
+  quarantined: boolean,
+): Promise<Result<AttesterView>> {
+  const found = await findAttester(context, id);
+  if (found === undefined) return noSuchAttester();
+  const { spkiSha256, sighting } = found;
+  const { ak: seen } = knownAttester(undefined, sighting, spkiSha256);
   return context.store.change(async (change) => {
-    const record = await findAttester(change, id);
-    const spki = record?.spkiSha256 ?? (SPKI_HASH.test(id) ? id.toLowerCase() : undefined);
-    if (spki === undefined) return noSuchAttester();
-    await change.append('attester.revoked', {
+    const known = await change.attesters.get(spkiSha256);
+    const record =
+      known ?? (seen === undefined ? undefined : newRecord(seen, await freeName(change, seen), context.clock()));
+    if (record === undefined) return sighting === undefined ? noSuchAttester() : noPublicArea();
+    if ((record.quarantinedAtMs !== undefined) === quarantined) {
+      return accept(await attesterView(context, change, known, found));
+    }
+    const changed = quarantined ? { ...record, quarantinedAtMs: context.clock() } : withoutQuarantine(record);
+    await change.append('attester.quarantined', {
       actor: by.tokenId,
-      attester: record?.name,
-      ak_name: record?.akName,
-      ak_spki_sha256: spki,
+      attester: record.name,
+      ak_name: record.akName,
+      ak_spki_sha256: spkiSha256,
+      quarantined,
     });
-    await change.revocations.add(spki);
-    return accept(record === undefined ? { ak_spki_sha256: spki, state: 'revoked' } : presentRecord(record, true));
+    await change.attesters.put(changed);
+    return accept(await attesterView(context, change, changed, found));
   });
 }
 
@@ -128,10 +122,15 @@ function newRecord(ak: AkIdentity, name: string | undefined, nowMs: number): Att
     spkiSha256: ak.spkiSha256,
     akName: ak.name,
     publicArea: ak.publicArea,
-    name: name ?? `ak-${ak.spkiSha256.slice(0, 16)}`,
+    name: name ?? madeName(ak.spkiSha256),
     deployments: [],
     createdAtMs: nowMs,
   };
+}
+
+/** With the name that an administrator gives an AK which has none but the one that was made for it. */
+function named(record: AttesterRecord, name: string | undefined): AttesterRecord {
+  return name === undefined || record.name !== madeName(record.spkiSha256) ? record : { ...record, name };
 }
 
 async function findConflict(
@@ -142,37 +141,44 @@ async function findConflict(
   ak: AkIdentity | undefined,
 ): Promise<Rejection | undefined> {
   if (known?.deployments.includes(request.deployment) === true) {
-    return reject('resource.exists', `this AK is pinned for the deployment already, as ${known.name}`);
+    return reject('resource.exists', `this AK is trusted for the deployment already, as ${known.name}`);
   }
-  if (known !== undefined && ak !== undefined && known.akName !== ak.name) {
+  if (known !== undefined && ak !== undefined && record.akName !== ak.name) {
     return reject(
       'resource.exists',
-      `this key is pinned already under another Name (${known.akName}), with other attributes`,
+      `this key is known already under another Name (${record.akName}), with other attributes`,
     );
   }
-  if (known !== undefined && (request.name ?? known.name) !== known.name) {
-    return reject('resource.exists', `this AK is known already as ${known.name}; leave --name out, or give that name`);
+  if ((request.name ?? record.name) !== record.name) {
+    return reject('resource.exists', `this AK is known already as ${record.name}; leave --name out, or give that name`);
   }
-  const namesake = known === undefined ? await findAttester(change, record.name) : undefined;
+  const namesake = record.name !== known?.name ? await change.attesters.get(record.name.toLowerCase()) : undefined;
   return namesake === undefined
     ? undefined
     : reject('resource.exists', `another attester is named ${record.name}; choose another --name`);
 }
 
-function findAttester(view: StoreView, id: string): Promise<AttesterRecord | undefined> {
-  return view.attesters.get(id.toLowerCase());
+function withoutQuarantine(record: AttesterRecord): AttesterRecord {
+  const free: { quarantinedAtMs?: number } & AttesterRecord = { ...record };
+  delete free.quarantinedAtMs;
+  return free;
 }
 
-async function presentFrom(view: StoreView, record: AttesterRecord): Promise<AttesterView> {
-  return presentRecord(record, await view.revocations.has(record.spkiSha256));
+/** A record with the public area of its AK, where it had none. */
+function withPublicArea(record: AttesterRecord, ak: AkIdentity | undefined): AttesterRecord {
+  if (record.publicArea.length > 0 || ak === undefined) return record;
+  return { ...record, akName: ak.name, publicArea: ak.publicArea };
 }
 
-function presentRecord(record: AttesterRecord, revoked: boolean): AttesterView {
-  const ak = parseAk(record.publicArea);
-  if (!ak.ok) throw new StoreIntegrityError(`attesters ${record.spkiSha256}: the stored public area does not parse`);
-  return presentAttester(record, ak.value.spki, revoked);
+/** The name that is made for an AK, or, should somebody have given that to another one, a longer one. */
+async function freeName(change: StoreChange, { spkiSha256 }: AkIdentity): Promise<string> {
+  const name = madeName(spkiSha256);
+  return (await change.attesters.get(name)) === undefined ? name : `ak-${spkiSha256}`;
 }
 
-function noSuchAttester(): Rejection {
-  return reject('resource.unknown', 'there is no attester of this name or hash; see: portcullis attester list');
+function noPublicArea(): Rejection {
+  return reject(
+    'resource.unknown',
+    'neither a public area nor a certificate of this AK is known; trust it by its file, or revoke it by its SPKI hash',
+  );
 }

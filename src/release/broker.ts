@@ -4,17 +4,20 @@ import type { Decision } from '../policy/decision.js';
 import type { Rejection, Result } from '../reason/reason.js';
 import type { KeyType, Role } from './records.js';
 import type {
+  ActivationView,
   AppliedView,
   AttesterView,
   BrokerView,
   ChallengeView,
   DeploymentView,
+  EnrolmentView,
   EntryView,
   KeyView,
   ListView,
   PolicyView,
   ReleaseView,
   ReplayView,
+  RevocationView,
   SimulatedMachineView,
   TokenView,
 } from './views.js';
@@ -108,6 +111,30 @@ export interface TrustAttester {
   readonly name?: string;
 }
 
+/** Bytes are base64url; nothing in it is verified. */
+export interface EnrolmentRequest {
+  readonly deployment: string;
+  /** DER: the EK's own, then what may stand between it and a root. */
+  readonly ek_certificates: readonly string[];
+  /** TPM2B_PUBLIC or TPMT_PUBLIC; default: what the default template makes of the certificate's key. */
+  readonly ek?: string;
+  /** TPM2B_PUBLIC or TPMT_PUBLIC. */
+  readonly ak: string;
+}
+
+export interface ActivationRequest {
+  /** As the enrolment gave it. */
+  readonly enrolment: string;
+  /** base64url of what the TPM found in the credential. */
+  readonly secret: string;
+}
+
+/** `created`: the AK was not enrolled for this deployment before. */
+export interface Activated {
+  readonly created: boolean;
+  readonly answer: ActivationView;
+}
+
 export interface CreateToken {
   readonly name: string;
   readonly role: Role;
@@ -149,15 +176,24 @@ export interface Broker {
   /** Sets which deployments may draw the key. */
   setKeyDeployments(by: Principal, name: string, deployments: readonly string[]): Promise<Result<KeyView>>;
 
+  /** Proposes an AK by the EK of its TPM; writes nothing. */
+  enrol(request: EnrolmentRequest): Promise<Result<EnrolmentView>>;
+  /** Proves that AK and EK share a TPM. */
+  activateEnrolment(request: ActivationRequest): Promise<Result<Activated>>;
   trustAttester(by: Principal, request: TrustAttester): Promise<Result<AttesterView>>;
   listAttesters(page: PageRequest): Promise<Result<ListView<AttesterView>>>;
   /** By name, AK Name or SPKI hash. */
   showAttester(id: string): Promise<Result<AttesterView>>;
+  /** By name, AK Name or SPKI hash; no deployment believes it until that is ended. */
+  setAttesterQuarantined(by: Principal, id: string, quarantined: boolean): Promise<Result<AttesterView>>;
   /** By name, AK Name or SPKI hash; an unknown SPKI hash may be revoked too. */
   revokeAttester(
     by: Principal,
     id: string,
   ): Promise<Result<AttesterView | { readonly ak_spki_sha256: string; readonly state: 'revoked' }>>;
+  /** An AK, EK, certificate, CA or chip, by its identity; `created`: it was not revoked before. */
+  revokeIdentity(by: Principal, identity: string): Promise<Result<RevocationView> & { readonly created?: boolean }>;
+  listRevocations(page: PageRequest): Promise<Result<ListView<RevocationView>>>;
 
   /** The token is shown once, here. */
   createToken(by: Principal, request: CreateToken): Promise<Result<TokenView & { readonly token: string }>>;
@@ -174,5 +210,7 @@ export interface Broker {
   readonly simulateMachine?: (request: {
     readonly deployment: string;
     readonly ak: string;
+    /** TPM2B_PUBLIC or TPMT_PUBLIC of an EK, base64url: it is certified for deployments that have the simulator CA among their roots. */
+    readonly ek?: string;
   }) => Promise<Result<SimulatedMachineView>>;
 }

@@ -5,17 +5,21 @@
 import type { X509Certificate } from 'node:crypto';
 import type { NonceKey } from '../challenge/nonce.js';
 import type { Random } from '../crypto/random.js';
+import type { AnchorSets } from '../endorsement/anchor-sets.js';
+import type { KnownPaths, RevocationLists } from '../endorsement/known-paths.js';
 import type { TrustedAks } from '../evidence/tpm/trusted-aks.js';
 import type { KekProvider } from '../keys/kek.js';
 import type { KeyGenerator } from '../keys/generator.js';
 import type { ReasonCode } from '../reason/reason.js';
 import type { DenialRecorder } from './denial-recorder.js';
+import type { EnrolmentLimits } from './enrolment-limits.js';
 import type { Profile } from './records.js';
+import type { SightingObserver, SightingRecorder } from './sightings.js';
 import type { Store } from './store.js';
 import type { Pseudonyms } from '../translog/names.js';
 
 /** What is told to telemetry. */
-export interface Observer {
+export interface Observer extends SightingObserver {
   challenged(): void;
   /** A release was answered; the time from request to answer in ms. */
   released(milliseconds: number): void;
@@ -29,6 +33,8 @@ export interface SimulatorAuthority {
   readonly certificate: X509Certificate;
   /** Certifies an AK; DER of the leaf, then of the CA. */
   certify(akSpki: Buffer): readonly Buffer[];
+  /** Certifies an EK; DER of the leaf, then of the CA. */
+  certifyEk(ekSpki: Buffer): readonly Buffer[];
 }
 
 /** Everything a use case may reach. */
@@ -64,8 +70,19 @@ export interface BrokerContext {
   /** `codes` hides expected values from workloads. */
   readonly explain: 'full' | 'codes';
   readonly simulator: SimulatorAuthority | undefined;
+  /** The roots of deployments, parsed. */
+  readonly anchors: AnchorSets;
+  /** Certificates that had a good path before. */
+  readonly paths: KnownPaths;
+  /** CRLs, as they are now: the same object as long as none has changed. */
+  readonly revocationLists: () => RevocationLists;
+  /** 32 bytes: the key of enrolments of an epoch. */
+  readonly enrolmentKey: (epoch: number) => Buffer;
+  /** What enrolments may write. */
+  readonly enrolmentLimits: EnrolmentLimits;
   /** AKs that were trusted before. */
   readonly aks: TrustedAks;
   readonly denials: DenialRecorder;
+  readonly sightings: SightingRecorder;
   readonly observer: Observer;
 }

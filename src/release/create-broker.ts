@@ -1,8 +1,11 @@
-import { listAttesters, revokeAttester, showAttester, trustAttester } from './attesters.js';
+import { setAttesterQuarantined, trustAttester } from './attesters.js';
 import type { Broker } from './broker.js';
 import type { BrokerContext } from './context.js';
 import { applyDeployment, listDeployments, setDeploymentFrozen, showDeployment } from './deployments.js';
+import { enrol } from './enrolment.js';
+import { activateEnrolment } from './enrolment-activation.js';
 import { listEntries } from './entries.js';
+import { listAttesters, showAttester } from './inventory.js';
 import { issueChallenge } from './issue-challenge.js';
 import { rotateKek } from './kek-rotation.js';
 import { deleteKey, recoverKey, setKeyEnabled } from './key-lifecycle.js';
@@ -11,6 +14,7 @@ import { listPolicies, registerPolicy, retirePolicy, showPolicy } from './polici
 import { UnwitnessedError } from './receipt.js';
 import { release } from './release.js';
 import { replayRelease } from './replay.js';
+import { listRevocations, revokeAttester, revokeIdentity } from './revocation.js';
 import { simulateMachine } from './simulate-machine.js';
 import { authenticate, createToken, listTokens, revokeToken } from './tokens.js';
 
@@ -59,10 +63,15 @@ export function createBroker(context: BrokerContext): Broker {
     recoverKey: (by, name, version) => recoverKey(context, by, name, version),
     setKeyDeployments: (by, name, deployments) => setKeyDeployments(context, by, name, deployments),
 
+    enrol: (request) => enrol(context, request),
+    activateEnrolment: (request) => activateEnrolment(context, request),
     trustAttester: (by, request) => trustAttester(context, by, request),
     listAttesters: (page) => listAttesters(context, page),
     showAttester: (id) => showAttester(context, id),
+    setAttesterQuarantined: (by, id, quarantined) => setAttesterQuarantined(context, by, id, quarantined),
     revokeAttester: (by, id) => revokeAttester(context, by, id),
+    revokeIdentity: (by, identity) => revokeIdentity(context, by, identity),
+    listRevocations: (page) => listRevocations(context, page),
 
     createToken: (by, request) => createToken(context, by, request),
     listTokens: (page) => listTokens(context, page),

@@ -27,7 +27,9 @@ const ANONYMOUS: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'quote.signature',
   'ak.attributes',
   'ak.untrusted',
+  'ak.pending',
   'ak.revoked',
+  'collateral.unavailable',
 ]);
 
 /** What is known of a denied request; names and hashes only. */

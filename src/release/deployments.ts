@@ -1,8 +1,12 @@
 import { toBase64url } from '../bytes/base64url.js';
 import { canonicalJson } from '../bytes/canonical-json.js';
+import { MalformedError } from '../bytes/malformed-error.js';
 import { sha256Hex } from '../crypto/digest.js';
+import type { Certificate } from '../crypto/x509.js';
+import { COMMON_NAME } from '../crypto/x509-name.js';
 import { admitDeployment } from '../policy/admit.js';
 import { bootChain } from '../policy/boot-chain.js';
+import type { Deployment, TrustKind } from '../policy/deployment.js';
 import { parseDeployment } from '../policy/deployment-document.js';
 import { lintDeployment } from '../policy/lint.js';
 import { deploymentDocument } from '../policy/render-deployment.js';
@@ -22,7 +26,7 @@ const DETAIL_SALT_BYTES = 16;
 /**
  * Applies a deployment document (wire form): creates the deployment, or makes what is stored equal to the document, the
  * list of accepted policies included. The answer says what changed; a dry run changes nothing. Applying the same document
- * again changes nothing either. Refusals: request.malformed, deployment.* of admission, resource.exists (createOnly).
+ * again changes nothing either. Refusals: request.malformed, also for roots that cannot be used, deployment.* of admission, resource.exists (createOnly).
  */
 export async function applyDeployment(
   context: BrokerContext,
@@ -34,6 +38,8 @@ export async function applyDeployment(
   if (!parsed.ok) return parsed;
   const admitted = admitDeployment(parsed.value.deployment, context.profile);
   if (!admitted.ok) return admitted;
+  const roots = checkRoots(context, parsed.value.deployment);
+  if (!roots.ok) return roots;
   const { name } = parsed.value.deployment;
   const lint = lintDeployment({ ...parsed.value, profile: context.profile, nowMs: context.clock() });
   const exists = reject('resource.exists', `a deployment named ${name} exists already; nothing was changed`);
@@ -61,6 +67,32 @@ export async function applyDeployment(
     await carryOut(context, change, by, plan.value);
     return answer(plan.value, await change.freezes.has(freezeId(name)));
   });
+}
+
+const CERTIFICATE_KINDS: readonly TrustKind[] = ['ek-certificate', 'ak-certificate'];
+
+/** That paths to the roots can be found, where certificates are believed, and in production that they are of no simulator. */
+function checkRoots({ anchors, profile }: BrokerContext, { attesters }: Deployment): Result<undefined> {
+  const { trust, roots } = attesters;
+  if (roots.length === 0 || !CERTIFICATE_KINDS.some((kind) => trust.includes(kind))) return accept(undefined);
+  try {
+    const { certificates } = anchors.of(roots);
+    if (profile === 'development' || !certificates.some(isSimulator)) return accept(undefined);
+  } catch (error) {
+    if (error instanceof MalformedError) return reject('request.malformed', `/attesters/roots: ${error.message}`);
+    throw error;
+  }
+  return reject(
+    'deployment.simulator_trust',
+    'attesters.roots holds the CA of a simulator, which certifies keys that prove nothing; in the production profile use the roots of TPM makers',
+  );
+}
+
+/** As simulator/ca.ts names them. Somebody who wants to trust one can rename it; this is against an oversight. */
+function isSimulator({ subject }: Certificate): boolean {
+  return subject.attributes.some(
+    ({ oid, value }) => oid === COMMON_NAME && value?.startsWith('Portcullis simulator') === true,
+  );
 }
 
 async function carryOut(

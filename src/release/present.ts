@@ -1,27 +1,10 @@
-import { createPublicKey } from 'node:crypto';
 import type { Members } from '../translog/entry.js';
 import type { Pseudonyms } from '../translog/names.js';
 import { verifiedDetail, verifiedNames } from './entry-parts.js';
-import type {
-  AttesterRecord,
-  DeploymentRecord,
-  KeyRecord,
-  KeyVersionRecord,
-  LogEntry,
-  PolicyLink,
-  TokenRecord,
-} from './records.js';
+import type { DeploymentRecord, KeyRecord, KeyVersionRecord, LogEntry, PolicyLink, TokenRecord } from './records.js';
 import { deploymentDocument } from '../policy/render-deployment.js';
 import { rfc3339 } from './time.js';
-import type {
-  AcceptedPolicyView,
-  AttesterView,
-  DeploymentView,
-  EntryView,
-  KeyVersionView,
-  KeyView,
-  TokenView,
-} from './views.js';
+import type { AcceptedPolicyView, DeploymentView, EntryView, KeyVersionView, KeyView, TokenView } from './views.js';
 
 /** Records as they are shown. What is not named here stays inside: no view can hold key material by accident. */
 
@@ -75,20 +58,6 @@ function presentVersion(version: KeyVersionRecord): KeyVersionView {
     created_at: rfc3339(version.createdAtMs),
     ...(version.purgeAtMs === undefined ? {} : { purge_at: rfc3339(version.purgeAtMs) }),
     kek: version.kek,
-  };
-}
-
-/** `spki` is the DER of the AK's SubjectPublicKeyInfo. */
-export function presentAttester(record: AttesterRecord, spki: Buffer, revoked: boolean): AttesterView {
-  return {
-    name: record.name,
-    ak_name: record.akName,
-    ak_spki_sha256: record.spkiSha256,
-    pem: createPublicKey({ key: spki, format: 'der', type: 'spki' }).export({ format: 'pem', type: 'spki' }).toString(),
-    trust: 'pinned',
-    state: revoked ? 'revoked' : 'trusted',
-    deployments: record.deployments,
-    created_at: rfc3339(record.createdAtMs),
   };
 }
 

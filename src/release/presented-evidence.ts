@@ -1,12 +1,10 @@
-import { X509Certificate } from 'node:crypto';
 import { equalBytes } from '../bytes/equal.js';
 import { fromBase64url } from '../bytes/base64url.js';
 import { MalformedError } from '../bytes/malformed-error.js';
+import { parseCertificate } from '../crypto/x509.js';
 import type { TpmEvidence } from '../evidence/tpm/evidence.js';
 import { accept, type Finding, reject, type Result } from '../reason/reason.js';
 import type { EvidenceMember } from './broker.js';
-
-const MAX_CERTIFICATE_BYTES = 8192;
 
 /** Kinds of evidence that the wire knows and this version does not appraise: sent, they are tied to nothing. */
 const UNAPPRAISED = ['hcl', 'snp', 'tdx', 'gpus', 'tokens'] as const;
@@ -14,7 +12,7 @@ const UNAPPRAISED = ['hcl', 'snp', 'tdx', 'gpus', 'tokens'] as const;
 /**
  * Decodes the bytes of the TPM evidence; nothing is parsed or verified yet. Empty members count as absent. The event log
  * is accepted and yields no claims. Refusals: request.malformed (not canonical base64url), evidence.malformed (no TPM
- * evidence, no AK).
+ * evidence, neither the AK nor a certificate of it).
  */
 export function decodeTpmEvidence(evidence: EvidenceMember): Result<TpmEvidence> {
   const { tpm } = evidence;
@@ -24,17 +22,20 @@ export function decodeTpmEvidence(evidence: EvidenceMember): Result<TpmEvidence>
       'evidence.tpm is missing: the deployment measures its policy in a PCR of the TPM',
     );
   }
-  if (tpm.ak === undefined)
-    return reject('evidence.malformed', 'evidence.tpm.ak is missing: send the public area of the AK');
+  const { ak_certificates: certificates = [] } = tpm;
+  if (tpm.ak === undefined && certificates.length === 0) {
+    return reject(
+      'evidence.malformed',
+      'evidence.tpm.ak is missing: send the public area of the AK, or its certificate in ak_certificates',
+    );
+  }
   try {
     return accept({
       quoted: fromBase64url(tpm.quoted, 'evidence.tpm.quoted'),
       signature: fromBase64url(tpm.signature, 'evidence.tpm.signature'),
-      ak: fromBase64url(tpm.ak, 'evidence.tpm.ak'),
+      ak: tpm.ak === undefined ? undefined : fromBase64url(tpm.ak, 'evidence.tpm.ak'),
       pcrs: tpm.pcrs,
-      akCertificates: (tpm.ak_certificates ?? []).map((text, at) =>
-        fromBase64url(text, `evidence.tpm.ak_certificates/${String(at)}`),
-      ),
+      akCertificates: certificates.map((text, at) => fromBase64url(text, `evidence.tpm.ak_certificates/${String(at)}`)),
     });
   } catch (error) {
     if (error instanceof MalformedError) return reject('request.malformed', error.message);
@@ -45,7 +46,7 @@ export function decodeTpmEvidence(evidence: EvidenceMember): Result<TpmEvidence>
 /**
  * That nothing was sent beside the quote which is not tied to it: evidence of other kinds, or a certificate for another
  * key than the AK. evidence.unbound, even where the policy does not ask for it, so that nobody takes unverified evidence
- * for verified. `akSpki` is SubjectPublicKeyInfo, DER.
+ * for verified. `certificates` are those that made nothing believed; `akSpki` is SubjectPublicKeyInfo, DER.
  */
 export function refuseUnbound(
   evidence: EvidenceMember,
@@ -79,10 +80,10 @@ function unexpected(member: string): Finding {
 
 /** Whether a certificate names the key. Who issued it, and whether it is valid, is the business of the trust that goes by certificates. */
 function certifies(certificate: Buffer, spki: Buffer): boolean {
-  if (certificate.length > MAX_CERTIFICATE_BYTES) return false;
   try {
-    return equalBytes(new X509Certificate(certificate).publicKey.export({ format: 'der', type: 'spki' }), spki);
-  } catch {
-    return false;
+    return equalBytes(parseCertificate(certificate).spki, spki);
+  } catch (error) {
+    if (error instanceof MalformedError) return false;
+    throw error;
   }
 }

@@ -1,6 +1,8 @@
 import { fromBase64url } from '../bytes/base64url.js';
 import type { Json } from '../bytes/canonical-json.js';
 import { sha256Hex } from '../crypto/digest.js';
+import { AnchorSets } from '../endorsement/anchor-sets.js';
+import { KnownPaths, NO_REVOCATION_LISTS } from '../endorsement/known-paths.js';
 import { TrustedAks } from '../evidence/tpm/trusted-aks.js';
 import { parseRecipient } from '../keys/recipient.js';
 import { accept, reject, type Result } from '../reason/reason.js';
@@ -73,7 +75,9 @@ function repeat(context: BrokerContext, { request, facts, circumstances }: Archi
   if (!recipient.ok) return recipient;
   const evidence = decodeTpmEvidence(request.evidence);
   const presented = { request, recipient: recipient.value, evidence };
-  return appraise(presented, facts, { broker, nonceKey, aks: new TrustedAks(1), ...circumstances });
+  // What was revoked then, the facts say; the CRLs of then are not kept.
+  const vouchers = { anchors: new AnchorSets(), paths: new KnownPaths(1), revocationLists: NO_REVOCATION_LISTS };
+  return appraise(presented, facts, { broker, nonceKey, aks: new TrustedAks(1), ...vouchers, ...circumstances });
 }
 
 /** The decision of the replay, with the claims that it is about, or why it would be refused. */

@@ -90,16 +90,85 @@ export interface KeyView {
   readonly versions: readonly KeyVersionView[];
 }
 
+/** What an AK is, by what is stored of it and by what it was last seen to be. */
 export interface AttesterView {
+  /** Made of its SPKI hash where nobody has named it. */
   readonly name: string;
+  /** `unknown` where its public area was never presented. */
   readonly ak_name: string;
   readonly ak_spki_sha256: string;
-  /** SubjectPublicKeyInfo, for comparison by eye. */
+  /** SubjectPublicKeyInfo, for comparison by eye; empty where its public area was never presented. */
   readonly pem: string;
-  readonly trust: 'pinned';
-  readonly state: 'trusted' | 'revoked';
+  /** What vouches for it: `pinned`, `ek-certificate`, `ak-certificate`, `simulator`. */
+  readonly trust: string;
+  /** `trusted`: a deployment believes it now. `pending`: none does, and an administrator can change that. */
+  readonly state: 'trusted' | 'pending' | 'quarantined' | 'revoked';
+  /** Where an administrator trusts it. */
   readonly deployments: readonly string[];
   readonly created_at: string;
+  /** Where it proved that it lives in the TPM of its EK. */
+  readonly enrolled_for?: readonly string[];
+  readonly ek?: EkView;
+  /** The machine of a cloud, as the certificate of the AK or the EK names it. */
+  readonly instance?: Readonly<Record<string, string>>;
+  /** Whatever ends the trust when it is revoked, beside the AK: endorsement/identity.ts. */
+  readonly vouched_by?: readonly string[];
+  /** What was revoked: the SPKI hash, or one of `vouched_by`. */
+  readonly revoked_by?: string;
+  readonly quarantined_at?: string;
+  /** From here on: of the newest evidence. Not authenticated, and decides nothing. */
+  readonly first_seen?: string;
+  readonly last_seen?: string;
+  readonly last_deployment?: string;
+  readonly reset_count?: number;
+  readonly restart_count?: number;
+  /** Decimal: how long the TPM was powered on, since it was last cleared. */
+  readonly clock_ms?: string;
+  /** Decimal. */
+  readonly firmware_version?: string;
+  /** How often its clock or its reset count was seen to go back. */
+  readonly regressions?: number;
+}
+
+export interface EkView {
+  readonly spki_sha256: string;
+  readonly certificate_sha256: string;
+  readonly serial?: string;
+  /** For people: the attributes of the name. */
+  readonly issuer?: string;
+  readonly manufacturer?: string;
+  readonly model?: string;
+  readonly version?: string;
+}
+
+/** Something that vouches for nothing any more. */
+export interface RevocationView {
+  /** An SPKI hash, or what endorsement/identity.ts calls it. */
+  readonly identity: string;
+  readonly kind: 'ak' | 'ek' | 'certificate' | 'ca' | 'chip';
+  /** The names of the AKs that an EK has enrolled, where one was revoked just now. */
+  readonly attesters?: readonly string[];
+}
+
+/** Bytes are base64url. */
+export interface EnrolmentView {
+  /** The token; opaque. */
+  readonly enrolment: string;
+  /** TPM2B_ID_OBJECT. */
+  readonly credential_blob: string;
+  /** TPM2B_ENCRYPTED_SECRET. */
+  readonly encrypted_secret: string;
+  readonly expires_at: string;
+}
+
+export interface ActivationView {
+  readonly attester: {
+    readonly ak_name: string;
+    readonly ak_spki_sha256: string;
+    readonly trust: 'ek-certificate';
+    /** Whether the deployment believes it now; else an administrator has to trust it. */
+    readonly state: 'trusted' | 'pending';
+  };
 }
 
 export interface TokenView {
@@ -156,8 +225,10 @@ export interface BrokerView {
 
 /** A simulated machine that boots as a deployment expects: development profile only. */
 export interface SimulatedMachineView {
-  /** DER, base64url: the AK certificate, then the simulator CA. */
+  /** DER, base64url: the AK certificate, then the simulator CA; none where the deployment trusts no simulators. */
   readonly ak_certificates: readonly string[];
+  /** DER, base64url: the EK certificate, then the simulator CA; where an EK was sent, and the deployment has that CA among its roots. */
+  readonly ek_certificates?: readonly string[];
   /** PCR values of the boot chain, bank to index to hex. */
   readonly pcrs: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** The policy to measure, and where. */

@@ -56,9 +56,15 @@ export interface Telemetry {
   denied(reason: ReasonCode): void;
   /** A durable commit of the store: how many records it carried, and how long it took in ms. */
   committed(records: number, milliseconds: number): void;
+  /** The clock of a TPM was found to have gone back. */
+  regressed(): void;
+  /** An AK was seen that the inventory has no room for now. */
+  sightingDropped(): void;
   requested(request: RequestSeen): void;
   /** The checkpoint file could not be written. */
   checkpointFileFailed(): void;
+  /** A CRL, or the directory of CRLs, has become unusable. */
+  revocationListFailed(): void;
   /** Something was refused or closed to keep the rest going. */
   shed(what: ShedSeen): void;
   /** A request waited so long, in ms, before it was let in. */
@@ -105,6 +111,21 @@ export function createTelemetry({ processMetrics = true }: { readonly processMet
     help: 'Writes of the checkpoint file that failed.',
     registers,
   });
+  const crlFailures = new Counter({
+    name: 'portcullis_revocation_list_failures_total',
+    help: 'CRLs that were found to be unusable.',
+    registers,
+  });
+  const regressions = new Counter({
+    name: 'portcullis_attester_regressions_total',
+    help: 'TPMs whose clock or resetCount was found to have gone back.',
+    registers,
+  });
+  const sightingsDropped = new Counter({
+    name: 'portcullis_attester_sightings_dropped_total',
+    help: 'Sightings of AKs that the inventory had no room for.',
+    registers,
+  });
   const requestSeconds = new Histogram({
     name: 'portcullis_http_request_duration_seconds',
     help: 'HTTP requests, by route template, method and status.',
@@ -149,11 +170,14 @@ export function createTelemetry({ processMetrics = true }: { readonly processMet
       commitRecords.observe(records);
       commitSeconds.observe(milliseconds / 1000);
     },
+    regressed: () => regressions.inc(),
+    sightingDropped: () => sightingsDropped.inc(),
     requested: ({ route, method, status, reason, seconds: taken }) => {
       requestSeconds.observe({ route, method, status: String(status) }, taken);
       if (reason !== undefined) problems.inc({ reason: label(reason) });
     },
     checkpointFileFailed: () => fileFailures.inc(),
+    revocationListFailed: () => crlFailures.inc(),
     shed: (given) => {
       const [what = '', cause = ''] = given.split('.');
       if (Object.hasOwn(SHED_CAUSES, what)) shed.inc({ what, cause });

@@ -62,9 +62,9 @@ export const sha256Hex = (description: string) => text(SHA256, 64, description);
 export const sha384Hex = (description: string) => text('[0-9a-f]{96}', 96, description);
 export const thumbprint = (description: string) => text('[0-9A-Za-z_-]{43}', 43, description);
 
-/** The TPM Name of an AK: nameAlg (SHA-256, SHA-384 or SHA-512) and its digest. */
+/** The TPM Name of an AK: nameAlg (SHA-256, SHA-384 or SHA-512) and its digest; `unknown` where its public area is not known. */
 export const akName = (description: string) =>
-  text('(?:000b[0-9a-f]{64}|000c[0-9a-f]{96}|000d[0-9a-f]{128})', 132, description);
+  text('(?:000b[0-9a-f]{64}|000c[0-9a-f]{96}|000d[0-9a-f]{128}|unknown)', 132, description);
 
 /** 64 bits without sign, or less, as a decimal string. */
 export const decimal = (description: string) => text('(?:0|[1-9][0-9]{0,19})', 20, description);
@@ -72,6 +72,10 @@ export const decimal = (description: string) => text('(?:0|[1-9][0-9]{0,19})', 2
 const DATE = '[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])';
 const TIME = `${DATE}T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}\\.[0-9]{3}Z`;
 export const time = (description: string) => text(TIME, 24, description);
+
+/** What was revoked, by its kind: see endorsement/identity.ts. */
+export const revocable = (description: string) =>
+  text(`(?:ek/${SHA256}|certificate/${SHA256}/[0-9a-f]{2,40}|ca/${SHA256}|chip/[0-9a-f]{16,128})`, 160, description);
 
 export const versionId = (description: string) => text('[0-9a-f]{32}', 32, description);
 export const brokerId = (description: string) => text('[0-9A-Za-z._-]{1,64}', 64, description);

@@ -17,6 +17,7 @@ import {
   MAX_NAMES,
   profile,
   reasonCode,
+  revocable,
   sha256Hex,
   sha384Hex,
   softwareVersion,
@@ -34,6 +35,7 @@ import {
  */
 
 const TRUST_KINDS = ['pinned', 'ek-certificate', 'ak-certificate', 'cvm-report', 'simulator'] as const;
+const ALLOWED_BY = ['ek', 'ak', 'instance', 'administrator', 'any-from-roots'] as const;
 const KEY_TYPES = ['oct', 'RSA', 'EC', 'OKP'] as const;
 
 const optional = Type.Optional;
@@ -73,7 +75,9 @@ const policyDates = {
 };
 const onDeployment = { actor: actor(), deployment: deploymentName('The deployment.') };
 const ak = {
-  ak_name: akName('The TPM Name of the AK, lower-case hex.'),
+  ak_name: akName(
+    'The TPM Name of the AK, lower-case hex; `unknown` where its certificate came without the public area.',
+  ),
   ak_spki_sha256: sha256Hex("SHA-256 of the AK's SubjectPublicKeyInfo: the identity of the attester."),
 };
 
@@ -213,12 +217,64 @@ export const ENTRY_SCHEMAS = {
     ...ak,
     trust: Type.Enum(['pinned'], { description: 'What it is believed for: an administrator pinned it.' }),
   }),
+  'attester.enrolled': named(
+    'attester.enrolled',
+    'Credential activation has proved that an AK lives in the TPM of an EK; whether a deployment believes it is for its rules to say.',
+    {
+      deployment: deploymentName('The deployment that it was enrolled for.'),
+      attester: attesterName('What the broker calls the AK.'),
+      ...ak,
+      ek_spki_sha256: sha256Hex("SHA-256 of the EK's SubjectPublicKeyInfo."),
+      ek_certificate_sha256: sha256Hex('SHA-256 of the EK certificate, DER.'),
+      replaced: optional(
+        sha256Hex('An AK of the same EK that was forgotten for it, by its SPKI hash: an EK keeps its newest.'),
+      ),
+    },
+  ),
+  'attester.quarantined': named(
+    'attester.quarantined',
+    'An AK is believed by no deployment until an administrator ends that; or that was ended.',
+    {
+      actor: actor(),
+      attester: optional(attesterName('What the administrator calls the AK.')),
+      ...ak,
+      quarantined: Type.Boolean({ description: 'Whether it is in quarantine from here on.' }),
+    },
+  ),
   'attester.revoked': named('attester.revoked', 'An AK is believed by no deployment any more, for good.', {
     actor: actor(),
     attester: optional(attesterName('What the administrator calls the AK.')),
     ak_name: optional(ak.ak_name),
     ak_spki_sha256: ak.ak_spki_sha256,
   }),
+  'endorsement.revoked': entry(
+    'endorsement.revoked',
+    'An EK, a certificate, a CA or a chip vouches for nothing any more, for good.',
+    {
+      actor: actor(),
+      identity: revocable('What was revoked: its kind and what it is known by.'),
+    },
+  ),
+  'attester.regressed': named(
+    'attester.regressed',
+    'The clock or the resetCount of a TPM went back: its state was copied or restored, or it was cleared.',
+    {
+      ak_spki_sha256: ak.ak_spki_sha256,
+      clock_before: decimal('Milliseconds, as seen before.'),
+      clock_after: decimal('Milliseconds, as seen now.'),
+      reset_count_before: count('As seen before.'),
+      reset_count_after: count('As seen now.'),
+    },
+  ),
+  'attester.conflict': named(
+    'attester.conflict',
+    'An enrolment was refused, since the AK is held by another EK or under another Name: somebody may try to take over its identity.',
+    {
+      deployment: deploymentName('The deployment that it was to be enrolled for.'),
+      ...ak,
+      ek_spki_sha256: sha256Hex('SHA-256 of the SubjectPublicKeyInfo of the EK that asked.'),
+    },
+  ),
 
   'token.created': entry('token.created', 'An admin token was made. What it is called stands nowhere in the log.', {
     actor: actor(),
@@ -251,6 +307,13 @@ export const ENTRY_SCHEMAS = {
     recipient: thumbprint('RFC 7638 SHA-256 thumbprint of the JWK that the key was encrypted to, base64url.'),
     ...ak,
     ak_trust: Type.Enum(TRUST_KINDS, { description: 'What made the AK believable.' }),
+    ak_allowed_by: optional(
+      Type.Enum(ALLOWED_BY, {
+        description:
+          'Where a certificate vouched for it, the rule that let it in: a list in `attesters.allow`, an administrator, or `any-from-roots`.',
+      }),
+    ),
+    ek_spki_sha256: optional(sha256Hex("Where its EK vouched for it, SHA-256 of that EK's SubjectPublicKeyInfo.")),
     boot: Type.Enum(['pinned', 'unmeasured'], { description: 'Whether the deployment pinned a boot chain.' }),
     evidence_sha256: sha256Hex('SHA-256 of the canonical JSON of the evidence as received.'),
     jwe_sha256: sha256Hex('SHA-256 of the compact JWE that was handed out.'),
@@ -287,6 +350,8 @@ export type Entry = { [T in EntryType]: EntryOf<T> }[EntryType];
 export const RECORD_TYPES: ReadonlySet<string> = new Set<EntryType>([
   'broker.started',
   'release',
+  'attester.regressed',
+  'attester.conflict',
   'denial',
   'denial.summary',
 ]);

@@ -6,6 +6,7 @@ import { purgeDeleted } from '../../src/release/key-lifecycle.js';
 import { recordStart } from '../../src/release/record-start.js';
 import { type Members, parseEntry } from '../../src/translog/entry.js';
 import { SimulatorAttester } from '../../src/workload/attesters/simulator.js';
+import { driveEndorsements } from './driven-endorsements.js';
 import { ADMIN, bootedMachine, POLICY, released, type TestBroker, valueOf } from '../helpers/test-broker.js';
 
 /** Deployments of one key: more than one entry can name. */
@@ -56,6 +57,7 @@ export async function drive(broker: TestBroker): Promise<void> {
   released(await broker.release(machine, { ...llm, version: second }));
 
   await deletions(broker);
+  await driveEndorsements(broker);
   const token = valueOf(
     await does.createToken(ADMIN, { name: 'ci', role: 'operator', expires_at: '2099-01-01T00:00:00Z' }),
   );

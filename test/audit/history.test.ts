@@ -334,12 +334,181 @@ describe.each(['plain', 'salted'] as const)('a log with %s names', (logNames) =>
       expect(log.problemsAt(log.at({ type: 'release', deployment: 'toy' }))).toContainEqual(simulator);
     });
 
-    test.each(['ek-certificate', 'ak-certificate', 'cvm-report'])('by %s, which nothing bears out', (ak_trust) => {
+    test('by a kind that nothing in the log bears out', () => {
       const log = draft();
-      log.change(log.at({ type: 'deployment.applied', deployment: 'llm' }), { trust: ['pinned', ak_trust] });
-      const index = log.change(log.at(LLM), { ak_trust });
+      log.change(log.at({ type: 'deployment.applied', deployment: 'llm' }), { trust: ['pinned', 'cvm-report'] });
+      const index = log.change(log.at(LLM), { ak_trust: 'cvm-report' });
       expect(log.problemsAt(index)).toEqual([
-        expect.stringMatching(/by trust of kind \S+, which nothing in the log can bear out$/),
+        expect.stringMatching(/by trust of kind cvm-report, which nothing in the log can bear out$/),
+      ]);
+    });
+
+    test('in quarantine, whatever vouches for it', () => {
+      const log = draft();
+      const { ak_spki_sha256, ak_name } = log.entries[log.at(LLM)]!;
+      const quarantine = { type: 'attester.quarantined', quarantined: true };
+      const problems = behind(quarantine, (each) => each.copy(LLM));
+      expect(problems).toEqual([]);
+      log.change(log.at(quarantine), { ak_spki_sha256, ak_name });
+      const release = log.copy(LLM);
+      expect(log.problemsAt(log.insertBehind(log.at(quarantine), release))).toEqual([
+        `released to AK ${String(ak_spki_sha256)}, which was in quarantine`,
+      ]);
+      const ended = draft();
+      ended.change(ended.at(quarantine), { ak_spki_sha256, ak_name });
+      const end = ended.at({ ...quarantine, quarantined: false });
+      ended.change(end, { ak_spki_sha256, ak_name });
+      expect(ended.problemsAt(ended.insertBehind(end, release))).toEqual([]);
+    });
+  });
+
+  describe('with a release to an AK that a certificate vouches for', () => {
+    const enrolled = { type: 'release', deployment: 'tpms', ak_trust: 'ek-certificate' };
+    const byEk = { ...enrolled, ak_allowed_by: 'ek' };
+    const byRoot = { ...enrolled, ak_allowed_by: 'any-from-roots' };
+    const byAdministrator = { ...enrolled, ak_allowed_by: 'administrator' };
+    const byCertificate = { type: 'release', deployment: 'cloud' };
+    const notEnrolled = [
+      expect.stringMatching(
+        /^released to AK [0-9a-f]{64}, which EK \S+ did not enrol for deployment \S+ by this Name$/,
+      ),
+    ];
+
+    test('that was not enrolled: for this deployment, by this EK, under this Name, or yet', () => {
+      expect(changed(byEk, { ek_spki_sha256: OTHER_HASH })).toEqual(notEnrolled);
+      expect(changed(byEk, { ak_name: `000b${OTHER_HASH}` })).toEqual(notEnrolled);
+      expect(changed(byEk, { ak_spki_sha256: OTHER_HASH })).toEqual(notEnrolled);
+      const log = draft();
+      const { ak_spki_sha256 } = log.entries[log.at(byEk)]!;
+      log.change(log.at({ type: 'attester.enrolled', ak_spki_sha256 }), { deployment: 'llm' });
+      expect(log.problemsAt(log.at(byEk))).toEqual(notEnrolled);
+      const removed = draft();
+      removed.remove(removed.at({ type: 'attester.enrolled', ak_spki_sha256 }));
+      expect(removed.problemsAt(removed.at(byEk))).toEqual(notEnrolled);
+    });
+
+    test('whose kind the deployment did not trust', () => {
+      const log = draft();
+      for (const [index, entry] of log.entries.entries()) {
+        if (entry['type'] === 'deployment.applied') log.change(index, { trust: ['pinned', 'cvm-report'] });
+      }
+      expect(log.problemsAt(log.at(byEk))).toEqual(notEnrolled);
+      expect(log.problemsAt(log.at(byCertificate))).toEqual([
+        expect.stringMatching(/^released to AK \S+ for its certificate, which deployment \S+ did not trust$/),
+      ]);
+    });
+
+    test('that was forgotten for a newer one of its EK', () => {
+      const replaced = draft().entries.find((entry) => 'replaced' in entry)!;
+      const ak_spki_sha256 = replaced['replaced'];
+      const log = draft();
+      const { ak_name, ek_spki_sha256 } = log.entries[log.at({ type: 'attester.enrolled', ak_spki_sha256 })]!;
+      const as = { ak_spki_sha256, ak_name, ek_spki_sha256 };
+      const at = log.entries.findIndex((entry) => 'replaced' in entry);
+      expect(log.problemsAt(log.insertBehind(at - 1, log.copy(byRoot, as)))).toEqual([]);
+      expect(log.problemsAt(log.insertBehind(at + 1, log.copy(byRoot, as)))).toEqual(notEnrolled);
+    });
+
+    test('for the root alone, where the deployment did not say so', () => {
+      const alone = [
+        expect.stringMatching(/^released to AK \S+ for its root alone, which deployment \S+ did not allow$/),
+      ];
+      expect(changed(byEk, { ak_allowed_by: 'any-from-roots' })).toEqual(alone);
+      expect(changed(byCertificate, { ak_allowed_by: 'any-from-roots' })).toEqual(alone);
+      const log = draft();
+      log.change(log.at({ type: 'deployment.applied', deployment: 'tpms', any_from_roots: true }), {
+        any_from_roots: false,
+      });
+      expect(log.problemsAt(log.at(byRoot))).toEqual(alone);
+    });
+
+    test('by an administrator, where none had trusted it, or for another deployment', () => {
+      const nobody = [
+        expect.stringMatching(/^released to AK \S+, which no administrator had trusted for deployment \S+$/),
+      ];
+      expect(changed(byEk, { ak_allowed_by: 'administrator' })).toEqual(nobody);
+      expect(changed(byCertificate, { ak_allowed_by: 'administrator' })).toEqual(nobody);
+      const log = draft();
+      log.change(log.at({ type: 'attester.trusted', deployment: 'tpms' }), { deployment: 'cloud' });
+      log.change(log.at({ type: 'deployment.applied', deployment: 'cloud' }), { deployment: 'other' });
+      expect(log.problemsAt(log.at(byAdministrator))).toEqual(nobody);
+    });
+
+    test('by a rule that its kind has not, or by none', () => {
+      const rule = [expect.stringMatching(/^released to AK \S+ by trust of kind \S+, let in by \S+$/)];
+      expect(changed(byEk, { ak_allowed_by: undefined })).toEqual(rule);
+      expect(changed(byCertificate, { ak_allowed_by: undefined })).toEqual(rule);
+      expect(changed(byCertificate, { ak_allowed_by: 'ek' })).toEqual(rule);
+      expect(changed(LLM, { ak_allowed_by: 'ak' })).toEqual(rule);
+      for (const ak_allowed_by of ['ak', 'instance']) {
+        expect(changed(byEk, { ak_allowed_by })).toEqual([]);
+        expect(changed(byCertificate, { ak_allowed_by })).toEqual([]);
+      }
+    });
+
+    test('with an EK, where that did not vouch for it, or without, where it did', () => {
+      const with_ = [expect.stringMatching(/^released to AK \S+ by trust of kind \S+, with an EK$/)];
+      expect(changed(LLM, { ek_spki_sha256: OTHER_HASH })).toEqual(with_);
+      expect(changed(byCertificate, { ek_spki_sha256: OTHER_HASH })).toEqual(with_);
+      expect(changed(byEk, { ek_spki_sha256: undefined })).toEqual([
+        expect.stringMatching(/^released to AK \S+ by trust of kind ek-certificate, without its EK$/),
+        ...notEnrolled,
+      ]);
+    });
+
+    test('whose EK was revoked, also where an administrator pinned it', () => {
+      const revoked = { type: 'endorsement.revoked' };
+      const gone = [expect.stringMatching(/^released to AK \S+ of EK [0-9a-f]{64}, which was revoked$/)];
+      expect(behind(revoked, (log) => log.copy(byRoot))).toEqual(gone);
+      const { ak_spki_sha256: pinned } = draft().entries[draft().at(byAdministrator)]!;
+      const log = draft();
+      const { ek_spki_sha256 } = log.entries[log.at(byAdministrator)]!;
+      log.change(log.at(revoked), { identity: `ek/${String(ek_spki_sha256)}` });
+      const copy = log.copy({ type: 'release', ak_spki_sha256: pinned, ak_trust: 'pinned' });
+      expect(log.problemsAt(log.insertBehind(log.at(revoked), copy))).toEqual(gone);
+    });
+
+    test('whose public area was left out: it has no Name', () => {
+      const log = draft();
+      expect(log.problemsAt(log.at({ ...byCertificate, ak_name: 'unknown' }))).toEqual([]);
+      expect(changed(byEk, { ak_name: 'unknown' })).toEqual(notEnrolled);
+    });
+  });
+
+  describe('with an enrolment', () => {
+    const enrolment = { type: 'attester.enrolled', deployment: 'tpms' };
+
+    test('of an AK, or by an EK, that was revoked', () => {
+      const log = draft();
+      const { ak_spki_sha256 } = log.entries[log.at({ type: 'attester.revoked' })]!;
+      expect(
+        log.problemsAt(log.insertBehind(log.at({ type: 'attester.revoked' }), log.copy(enrolment, { ak_spki_sha256 }))),
+      ).toEqual([`AK ${String(ak_spki_sha256)} is enrolled, which was revoked`]);
+      const { ek_spki_sha256 } = draft().copy({ type: 'release', ak_allowed_by: 'any-from-roots' });
+      const again = { ek_spki_sha256, ak_spki_sha256: OTHER_HASH };
+      expect(behind({ type: 'endorsement.revoked' }, (each) => each.copy(enrolment, again))).toEqual([
+        `AK ${OTHER_HASH} is enrolled by EK ${String(ek_spki_sha256)}, which was revoked`,
+      ]);
+    });
+
+    test('that takes over an AK: another EK, or another Name', () => {
+      expect(behind(enrolment, (log) => log.copy(enrolment, { ek_spki_sha256: OTHER_HASH }))).toEqual([
+        expect.stringMatching(new RegExp(`^AK \\S+ is enrolled by EK ${OTHER_HASH}, while it was by EK [0-9a-f]{64}$`)),
+      ]);
+      expect(behind(enrolment, (log) => log.copy(enrolment, { ak_name: `000b${OTHER_HASH}` }))).toEqual([
+        expect.stringMatching(/^AK \S+ is enrolled under another Name than before$/),
+      ]);
+      expect(behind(enrolment, (log) => log.copy(enrolment))).toEqual([]);
+    });
+
+    test('for a deployment that does not exist, or in the place of an AK of another EK', () => {
+      expect(changed(enrolment, { deployment: 'nobody' })).toEqual([
+        expect.stringMatching(/^deployment \S+ does not exist$/),
+      ]);
+      const { ak_spki_sha256 } = draft().copy({ type: 'release', ak_allowed_by: 'administrator' });
+      const last = draft();
+      expect(last.problemsAt(last.change(last.at(enrolment, -1), { replaced: ak_spki_sha256 }))).toEqual([
+        expect.stringMatching(/^AK \S+ is forgotten, which EK \S+ did not enrol$/),
       ]);
     });
   });
@@ -624,7 +793,8 @@ describe('a history', () => {
       null,
       [],
       {},
-      { ...good, version: 2 },
+      { ...good, version: 1 },
+      { ...good, version: 3 },
       { ...good, next: -1 },
       { ...good, extra: 1 },
       { ...good, keys: { k: {} } },

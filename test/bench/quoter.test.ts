@@ -30,7 +30,7 @@ describe.each(['rsassa', 'ecdsa-p256'] as const)('the requests of the bench, %s'
       const extraData = releaseBinding({ broker, deployment, key, nonce, recipient: thumbprint, version: 'latest' });
       const verified = verifyQuote(
         { quoted: bytes(quoted), signature: bytes(signature), ak: bytes(area), pcrs, akCertificates: [] },
-        { extraData, neededPcrs: SUBJECT.pcrs, trust: () => ({ ok: true, value: 'pinned' }) },
+        { extraData, neededPcrs: SUBJECT.pcrs, trust: () => ({ ok: true, value: { kind: 'pinned' as const } }) },
       );
       expect(verified.ok).toBe(true);
     }

@@ -44,7 +44,8 @@ explain: full                         # or codes
       },
       challengeClientCa: undefined,
       store: undefined,
-      limits: { bodyBytes: 1_048_576, challengeTtlMs: 120_000, releasesPerSecond: 0 },
+      limits: { bodyBytes: 1_048_576, challengeTtlMs: 120_000, releasesPerSecond: 0, enrolmentsPerSecond: 10 },
+      endorsement: { crls: undefined, requireCrls: false },
       explain: 'full',
       log: { names: 'plain', checkpointFile: undefined, witnesses: [], quorum: 0 },
       archiveEvidence: false,
@@ -60,7 +61,8 @@ explain: full                         # or codes
         tls: undefined,
         challengeClientCa: undefined,
         store: undefined,
-        limits: { bodyBytes: 1_048_576, challengeTtlMs: 120_000, releasesPerSecond: 0 },
+        limits: { bodyBytes: 1_048_576, challengeTtlMs: 120_000, releasesPerSecond: 0, enrolmentsPerSecond: 10 },
+        endorsement: { crls: undefined, requireCrls: false },
         explain: 'full',
         log: { names: 'plain', checkpointFile: undefined, witnesses: [], quorum: 0 },
         archiveEvidence: false,
@@ -87,9 +89,12 @@ explain: full                         # or codes
   test.each([
     [
       'lissten: 127.0.0.1:8440',
-      'unknown member "lissten"; known are profile, data_dir, listen, tls, challenge, store, limits, log, archive, explain',
+      'unknown member "lissten"; known are profile, data_dir, listen, tls, challenge, store, limits, endorsement, log, archive, explain',
     ],
-    ['limits: { bodi: 1MiB }', 'unknown member "limits.bodi"; known are body, challenge_ttl, releases_per_second'],
+    [
+      'limits: { bodi: 1MiB }',
+      'unknown member "limits.bodi"; known are body, challenge_ttl, releases_per_second, enrolments_per_second',
+    ],
     ['tls: { cert: a, key: b, x: c }', 'unknown member "tls.x"'],
     ['tls.cert: a.pem', 'tls.key: is missing'],
     ['__proto__: { listen: "0.0.0.0:1" }', 'unknown member "__proto__"'],
@@ -100,6 +105,12 @@ explain: full                         # or codes
     ['tls: [a]', 'tls: needs members'],
     ['listen: { host: a }', 'listen: needs one value'],
     ['listen: [a]', 'listen: needs one value'],
+    ['endorsement: { crl: a }', 'unknown member "endorsement.crl"; known are crls, require_crls'],
+    ['endorsement: { crls: true }', 'endorsement.crls: needs one value'],
+    ['endorsement: { crls: a, require_crls: 1 }', 'endorsement.require_crls: needs true or false'],
+    ['endorsement: { crls: a, require_crls: "true" }', 'endorsement.require_crls: needs true or false'],
+    ['endorsement: { require_crls: true }', 'since there are no CRLs; set endorsement.crls'],
+    ['limits: { enrolments_per_second: -1 }', 'needs a whole number'],
     ['explain: true', 'explain: needs one value'],
     ['listen:', 'listen: needs one value'],
     ['- a', 'needs members and values'],
@@ -114,6 +125,28 @@ explain: full                         # or codes
   ])('%j is an error at start', (text, message) => {
     const errors = errorsOf(text);
     expect(errors.join('\n')).toContain(message);
+  });
+
+  test('names a directory of CRLs, and whether they are required', () => {
+    const text = 'endorsement: { crls: crls, require_crls: true }\nlimits: { enrolments_per_second: 0 }';
+    const config = accepted(text);
+    expect(config.endorsement).toEqual({ crls: '/etc/portcullis/crls', requireCrls: true });
+    expect(config.limits.enrolmentsPerSecond).toBe(0);
+    expect(accepted('endorsement: { crls: /crls, require_crls: false }').endorsement).toEqual({
+      crls: '/crls',
+      requireCrls: false,
+    });
+    const env = { PORTCULLIS_ENDORSEMENT_CRLS: 'here', PORTCULLIS_ENDORSEMENT_REQUIRE_CRLS: 'true' };
+    expect(accepted('', { env }).endorsement).toEqual({ crls: 'here', requireCrls: true });
+  });
+
+  test('says what becomes of a certificate that no CRL speaks of', () => {
+    const said = (text: string) => {
+      const loaded = load(text);
+      return loaded.ok ? explainConfig(loaded.config, loaded.origins).join('\n') : loaded.errors.join('\n');
+    };
+    expect(said('endorsement: { crls: /crls }')).toContain('the CRLs of /crls; one that no CRL speaks of is accepted');
+    expect(said('endorsement: { crls: /crls, require_crls: true }')).toContain('one that no CRL speaks of is refused');
   });
 
   test('a bomb of aliases is refused without being unfolded', () => {
@@ -147,7 +180,11 @@ describe('precedence', () => {
     const loaded = load(text, { env, flags: { listen: '127.0.0.1:3' } });
     if (!loaded.ok) throw new Error(loaded.errors.join());
     expect(loaded.config.listen.port).toBe(3);
-    expect(loaded.config.limits).toEqual({ bodyBytes: 3 * 1024 * 1024, challengeTtlMs: 120_000, releasesPerSecond: 5 });
+    expect(loaded.config.limits).toMatchObject({
+      bodyBytes: 3 * 1024 * 1024,
+      challengeTtlMs: 120_000,
+      releasesPerSecond: 5,
+    });
     expect(loaded.config.dataDir).toBe('/env');
     expect(loaded.origins).toMatchObject({
       listen: 'flag',
@@ -197,6 +234,9 @@ describe('the environment', () => {
       'PORTCULLIS_LIMITS_BODY',
       'PORTCULLIS_LIMITS_CHALLENGE_TTL',
       'PORTCULLIS_LIMITS_RELEASES_PER_SECOND',
+      'PORTCULLIS_LIMITS_ENROLMENTS_PER_SECOND',
+      'PORTCULLIS_ENDORSEMENT_CRLS',
+      'PORTCULLIS_ENDORSEMENT_REQUIRE_CRLS',
       'PORTCULLIS_LOG_NAMES',
       'PORTCULLIS_LOG_CHECKPOINT_FILE',
       'PORTCULLIS_LOG_WITNESSES',
@@ -405,6 +445,9 @@ describe('--check-config', () => {
       'limits.body: 2097152 bytes (environment)',
       'limits.challenge_ttl: 120s (default)',
       'limits.releases_per_second: 0, unlimited (default)',
+      'limits.enrolments_per_second: 10 (default)',
+      'endorsement.crls: not set (a directory with CRLs of TPM makers and clouds, *.crl and *.pem; unset: none are looked at)',
+      'endorsement.require_crls: false (default)',
       'log.names: plain (default)',
       'log.checkpoint_file: not set (keeps the newest checkpoint outside the database, best on another volume; unset: log.checkpoint in data_dir)',
       'log.witnesses: none (default)',
@@ -412,7 +455,8 @@ describe('--check-config', () => {
       'archive.evidence: off (default)',
       'explain: full (default)',
       'serves HTTPS, TLS 1.2 or later; reachable from other machines',
-      'asking for a challenge needs a client certificate (challenge.client_ca)',
+      'asking for a challenge, and enrolling an AK, needs a client certificate (challenge.client_ca)',
+      'certificates of EKs and AKs are not looked up in CRLs, since there are none (endorsement.crls)',
     ]);
   });
 

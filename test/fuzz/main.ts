@@ -8,6 +8,7 @@ import type { FuzzTarget } from './target.js';
 import { Dice, mutate } from './mutate.js';
 import { targets as bytesTargets } from './targets/bytes.js';
 import { targets as checkpointTargets } from './targets/checkpoint.js';
+import { targets as enrolmentTargets } from './targets/enrolment.js';
 import { targets as keysTargets } from './targets/keys.js';
 import { targets as noteTargets } from './targets/note.js';
 import { targets as policyTargets } from './targets/policy.js';
@@ -36,6 +37,7 @@ const { values } = parseArgs({
 });
 const everyTarget: readonly FuzzTarget[] = [
   ...bytesTargets,
+  ...enrolmentTargets,
   ...tpmTargets,
   ...policyTargets,
   ...keysTargets,

@@ -65,6 +65,8 @@ export class TestBroker {
         released: () => undefined,
         denied: () => undefined,
         committed: () => undefined,
+        regressed: () => undefined,
+        sightingDropped: () => undefined,
       },
     });
   }

@@ -18,7 +18,14 @@ export async function withBroker<T>(
     explain: 'full',
     logNames: 'plain',
     archiveEvidence: false,
-    observer: { challenged: ignore, released: ignore, denied: ignore, committed: ignore },
+    observer: {
+      challenged: ignore,
+      released: ignore,
+      denied: ignore,
+      committed: ignore,
+      regressed: ignore,
+      sightingDropped: ignore,
+    },
   });
   try {
     return await work(opened);

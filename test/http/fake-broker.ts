@@ -2,10 +2,12 @@ import { accept, reject } from '../../src/reason/reason.js';
 import type { Broker, Principal } from '../../src/release/broker.js';
 import type { Role } from '../../src/release/records.js';
 import type {
+  ActivationView,
   AppliedView,
   AttesterView,
   ChallengeView,
   DeploymentView,
+  EnrolmentView,
   EntryView,
   KeyView,
   PolicyView,
@@ -64,10 +66,39 @@ const attester: AttesterView = {
   ak_name: '000b',
   ak_spki_sha256: HASH,
   pem: 'PEM',
-  trust: 'pinned',
+  trust: 'ek-certificate',
   state: 'trusted',
   deployments: ['llm'],
   created_at: AT,
+  enrolled_for: ['llm'],
+  ek: {
+    spki_sha256: HASH,
+    certificate_sha256: HASH,
+    serial: '01',
+    issuer: 'CN=Maker CA',
+    manufacturer: 'id:53544D20',
+    model: 'ST33',
+    version: 'id:00010102',
+  },
+  instance: { projectId: 'project' },
+  vouched_by: [`ek/${HASH}`],
+  first_seen: AT,
+  last_seen: AT,
+  last_deployment: 'llm',
+  reset_count: 1,
+  restart_count: 2,
+  clock_ms: '3',
+  firmware_version: '4',
+  regressions: 0,
+};
+export const enrolment: EnrolmentView = {
+  enrolment: 'AAAA',
+  credential_blob: 'AAAA',
+  encrypted_secret: 'AAAA',
+  expires_at: AT,
+};
+export const activation: ActivationView = {
+  attester: { ak_name: '000b', ak_spki_sha256: HASH, trust: 'ek-certificate', state: 'trusted' },
 };
 const token: TokenView = { id: '00000000000000a4', name: 'ci', role: 'auditor', state: 'active', created_at: AT };
 const entry: EntryView = { index: 0, type: 'release', entry: {} };
@@ -132,10 +163,15 @@ export function fakeBroker(replaced: Partial<Broker> = {}): FakeBroker {
     deleteKey: async () => accept(key),
     recoverKey: async () => accept(key),
     setKeyDeployments: async () => accept(key),
+    enrol: async () => accept(enrolment),
+    activateEnrolment: async () => accept({ created: true, answer: activation }),
     trustAttester: async () => accept(attester),
     listAttesters: async () => accept({ items: [attester] }),
     showAttester: async () => accept(attester),
+    setAttesterQuarantined: async () => accept(attester),
     revokeAttester: async () => accept(attester),
+    revokeIdentity: async () => accept({ identity: HASH, kind: 'ak' }),
+    listRevocations: async () => accept({ items: [{ identity: HASH, kind: 'ak' }] }),
     createToken: async () => accept({ ...token, token: 'pc_00000000000000a4_secret' }),
     listTokens: async () => accept({ items: [token] }),
     revokeToken: async () => accept(token),

@@ -100,12 +100,19 @@ describe('admission', () => {
     expect(warnings({ attesters: { trust: ['simulator'] } }, 'development')).toEqual([]);
   });
 
+  test.each([['ek-certificate'], ['ak-certificate'], ['pinned', 'ek-certificate', 'ak-certificate']])(
+    'of a deployment that trusts %s has no objection in either profile',
+    (...trust) => {
+      const members = { attesters: { trust: trust.filter((kind) => typeof kind === 'string') } };
+      for (const profile of ['development', 'production'] as const) expect(warnings(members, profile)).toEqual([]);
+    },
+  );
+
   test.each<[string, object, string]>([
     ['policies measured in an SNP report', { measurement: { source: 'snp.host_data' } }, 'source tpm'],
     ['policies measured in a TD', { measurement: { source: 'tdx.mrconfigid' } }, 'source tpm'],
-    ['EK certificates', { attesters: { trust: ['ek-certificate'] } }, 'use pinned'],
-    ['AK certificates beside pinned', { attesters: { trust: ['pinned', 'ak-certificate'] } }, 'use pinned'],
     ['CVM reports', { attesters: { trust: ['cvm-report'] } }, 'use pinned'],
+    ['CVM reports beside pinned', { attesters: { trust: ['pinned', 'cvm-report'] } }, 'use pinned'],
   ])('deployment.unsupported: %s, in both profiles, and says what to use', (_, members, remedy) => {
     for (const profile of ['development', 'production'] as const) {
       expect(refusal(members, profile)).toMatchObject({

@@ -258,6 +258,8 @@ describe('the production profile', () => {
         released: () => undefined,
         denied: () => undefined,
         committed: () => undefined,
+        regressed: () => undefined,
+        sightingDropped: () => undefined,
       },
     });
     await expect(open).rejects.toMatchObject({ name: 'ProfileError', message: expect.stringContaining('development') });

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { Config } from '../../config/config.js';
 import { dataDir } from '../compose/data-dir.js';
 import type { Profile } from '../compose/ports.js';
 import type { CliContext } from '../context.js';
@@ -22,7 +23,7 @@ export function addDoctor(program: Command, act: Act): void {
     summary: 'say what is wrong with an installation',
     description:
       'Looks at this machine (Node, tpm2-tools, TPM device), at the broker (reachable, ready, clock, TLS certificate, token), ' +
-      'at a data directory (modes, owner, KEK, database, disk, nonces, log and checkpoint file) and at a deployment document, and says for each what ' +
+      'at a data directory (modes, owner, KEK, database, disk, nonces, log, checkpoint file and CRLs) and at a deployment document, and says for each what ' +
       'is wrong and what to do. It repairs nothing. Exit code 1 when anything fails; warnings do not count.',
     examples: [
       'portcullis doctor',
@@ -31,7 +32,10 @@ export function addDoctor(program: Command, act: Act): void {
     next: 'docs/OPERATIONS.md has the rest.',
   })
     .option('--data-dir <dir>', 'data directory of a broker on this machine')
-    .option('--config <file>', 'configuration that the broker runs with, where it names a database (PORTCULLIS_CONFIG)')
+    .option(
+      '--config <file>',
+      'configuration that the broker runs with, where it names a database or CRLs (PORTCULLIS_CONFIG)',
+    )
     .option('--deployment <file>', 'deployment document to check')
     .option('--offline', 'leave the broker at --url out')
     .action(act(examine));
@@ -48,6 +52,7 @@ async function examine(context: CliContext, options: DoctorOptions): Promise<Out
     const store = await storeFindings(context, path, options.config);
     findings.push(...store.findings);
     profile = store.profile ?? profile;
+    findings.push(...(await crlFindings(context, path, options.config)));
   }
   if (options.offline !== true) {
     const { brokerFindings } = await import('../doctor/broker.js');
@@ -61,12 +66,8 @@ async function examine(context: CliContext, options: DoctorOptions): Promise<Out
 /** What the configuration names as the store, with its log: the database that replicas share, or the file in the data directory. */
 async function storeFindings(context: CliContext, path: string, configFile: string | undefined): Promise<StoreReport> {
   const { env } = context.io;
-  const isNamed = [configFile, env['PORTCULLIS_CONFIG'], env['PORTCULLIS_STORE_URL']].some(
-    (each) => (each ?? '') !== '',
-  );
-  if (isNamed) {
-    const named = configFile === undefined ? {} : { config: configFile };
-    const { config } = await loadBrokerConfig(context, { dataDir: path, ...named });
+  if (isNamed(configFile, env['PORTCULLIS_CONFIG'], env['PORTCULLIS_STORE_URL'])) {
+    const config = await configOf(context, path, configFile);
     if (config.store !== undefined) {
       const { databaseReport } = await import('../doctor/database.js');
       return databaseReport(config, config.store);
@@ -79,6 +80,28 @@ async function storeFindings(context: CliContext, path: string, configFile: stri
   const { database, checkpoint } = dataDir(path);
   const log = await logFindings(database, kept === '' ? checkpoint : pathOf(context.io, kept));
   return { ...report, findings: [...report.findings, ...log] };
+}
+
+/** The CRLs that the configuration names. */
+async function crlFindings(
+  context: CliContext,
+  path: string,
+  configFile: string | undefined,
+): Promise<readonly Finding[]> {
+  const { env } = context.io;
+  if (!isNamed(configFile, env['PORTCULLIS_CONFIG'], env['PORTCULLIS_ENDORSEMENT_CRLS'])) return [];
+  const { endorsement } = await configOf(context, path, configFile);
+  const { revocationListFindings } = await import('../doctor/revocation-lists.js');
+  return revocationListFindings(endorsement, context.parts.now());
+}
+
+function isNamed(...names: readonly (string | undefined)[]): boolean {
+  return names.some((name) => (name ?? '') !== '');
+}
+
+async function configOf(context: CliContext, path: string, configFile: string | undefined): Promise<Config> {
+  const named = configFile === undefined ? {} : { config: configFile };
+  return (await loadBrokerConfig(context, { dataDir: path, ...named })).config;
 }
 
 async function documentFindings(context: CliContext, file: string, profile: Profile): Promise<readonly Finding[]> {

@@ -81,9 +81,10 @@ function listeningOn(url: string): Answer {
 
 async function explain({ config, origins, warnings }: Loaded): Promise<Outcome> {
   const { explainConfig } = await import('../../config/explain.js');
+  const { explainCrls } = await import('../compose/revocation-lists.js');
   return answer(
     { config, origins, warnings },
-    explainConfig(config, origins),
+    [...explainConfig(config, origins), ...(await explainCrls(config.endorsement))],
     warnings.map((warning) => `warning: ${warning}`),
   );
 }

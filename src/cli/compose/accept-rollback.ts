@@ -91,7 +91,14 @@ async function written(
 function openQuietly(config: Config): Promise<OpenBroker> {
   const { dataDir, store, profile, limits, explain, log, archiveEvidence } = config;
   const { challengeTtlMs } = limits;
-  const observer = { challenged: ignore, released: ignore, denied: ignore, committed: ignore };
+  const observer = {
+    challenged: ignore,
+    released: ignore,
+    denied: ignore,
+    committed: ignore,
+    regressed: ignore,
+    sightingDropped: ignore,
+  };
   return openBroker({
     dataDir,
     store,

@@ -3,24 +3,30 @@ import { readFileSync } from 'node:fs';
 import type { NonceKey } from '../../challenge/nonce.js';
 import { deriveKey } from '../../crypto/derive.js';
 import { pooled } from '../../crypto/random.js';
+import { AnchorSets } from '../../endorsement/anchor-sets.js';
+import { KnownPaths } from '../../endorsement/known-paths.js';
 import { TrustedAks } from '../../evidence/tpm/trusted-aks.js';
 import { openKekFile } from '../../keystore/file-kek.js';
 import { generateKey } from '../../keystore/generate-key.js';
+import type { Config } from '../../config/config.js';
 import type { StoreUrl } from '../../config/store-url.js';
 import type { Broker } from '../../release/broker.js';
 import type { BrokerContext, Observer, SimulatorAuthority } from '../../release/context.js';
 import { createBroker } from '../../release/create-broker.js';
 import { DenialRecorder } from '../../release/denial-recorder.js';
+import { EnrolmentLimits } from '../../release/enrolment-limits.js';
 import { FIXED_EPOCH, openLogIdentity, openRootSecret } from '../../release/initialise.js';
 import { CheckpointSeal } from '../../release/kept-checkpoint.js';
 import type { BrokerRecord, Profile } from '../../release/records.js';
+import { SightingRecorder } from '../../release/sightings.js';
 import type { Store } from '../../release/store.js';
-import { issueAkCertificate } from '../../simulator/ca.js';
+import { issueAkCertificate, issueEkCertificate } from '../../simulator/ca.js';
 import { Pseudonyms } from '../../translog/names.js';
 import { parseVerifierKey, type VerifierKey } from '../../translog/note.js';
 import { VERSION } from '../version.js';
 import { type DataDir, dataDir, dataDirFault } from './data-dir.js';
 import { openStore } from './open-store.js';
+import { openRevocationLists, revocationListsOf, type Trouble } from './revocation-lists.js';
 
 /** The data directory cannot be served as it is; the message says what to do. */
 export class DataDirError extends Error {
@@ -44,6 +50,10 @@ export interface OpenOptions {
   readonly logNames: 'plain' | 'salted';
   /** Whether what releases are given for is archived. */
   readonly archiveEvidence: boolean;
+  /** Where CRLs of TPM makers lie; default: none are looked at. */
+  readonly endorsement?: Config['endorsement'];
+  /** Told of CRLs that have become unusable while the broker runs. */
+  readonly onCrlTrouble?: Trouble;
   readonly observer: Observer;
   /** Where a quorum of witnesses is demanded: makes what waits for it. */
   readonly witnesses?: (store: Store, logKey: VerifierKey) => BrokerContext['witnesses'];
@@ -59,12 +69,13 @@ export interface OpenBroker {
   close(): Promise<void>;
 }
 
-/** Opens a data directory that init made. Throws DataDirError, ProfileError, KekError or the store's errors. */
+/** Opens a data directory that init made. Throws DataDirError, ProfileError, KekError, UsageError for a CRL that cannot be used, or the store's errors. */
 export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
   const paths = dataDir(options.dataDir);
   const fault = dataDirFault(paths.path);
   if (fault !== undefined) throw new DataDirError(fault);
   const keks = await openKekFile(paths.kek);
+  const crls = await openRevocationLists(options.endorsement, options.onCrlTrouble);
   const clock = () => Date.now();
   const { store, where, authenticate } = await openStore(paths, {
     url: options.store,
@@ -106,12 +117,23 @@ export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
       challengeTtlMs: options.challengeTtlMs,
       explain: options.explain,
       simulator: openSimulator(paths, record),
+      anchors: new AnchorSets(),
+      paths: new KnownPaths(MAX_CACHED_PATHS),
+      revocationLists: revocationListsOf(crls),
+      enrolmentKey: (epoch) => deriveKey(rootSecret, 'enrolment', epoch),
+      enrolmentLimits: new EnrolmentLimits(),
       aks: new TrustedAks(MAX_CACHED_AKS),
       denials: new DenialRecorder(store, clock, randomBytes),
+      sightings: new SightingRecorder(store, clock, options.observer),
       observer: options.observer,
     };
     const seal = new CheckpointSeal(record.broker, deriveKey(rootSecret, 'kept-checkpoint', FIXED_EPOCH));
-    return { broker: createBroker(context), context, profile: record.profile, seal, close: () => store.close() };
+    crls?.start();
+    const close = async (): Promise<void> => {
+      crls?.stop();
+      await store.close();
+    };
+    return { broker: createBroker(context), context, profile: record.profile, seal, close };
   } catch (error) {
     await store.close();
     throw error;
@@ -128,6 +150,7 @@ function nonceKeys(rootSecret: Buffer): (epoch: number) => NonceKey {
 }
 
 const MAX_CACHED_AKS = 16_384;
+const MAX_CACHED_PATHS = 4096;
 const CERTIFICATE_LIFE_MS = 30 * 86_400_000;
 
 function openSimulator(paths: DataDir, record: BrokerRecord): SimulatorAuthority | undefined {
@@ -135,16 +158,11 @@ function openSimulator(paths: DataDir, record: BrokerRecord): SimulatorAuthority
   const certificatePem = readFileSync(paths.simulatorCa, 'utf8');
   const privateKeyPem = readFileSync(paths.simulatorKey, 'utf8');
   const certificate = new X509Certificate(certificatePem);
-  return {
-    certificate,
-    certify: (spki) => {
-      const now = Date.now();
-      const validity = { notBefore: new Date(now - 60_000), notAfter: new Date(now + CERTIFICATE_LIFE_MS) };
-      const leaf = issueAkCertificate({ certificatePem, privateKeyPem }, spki, {
-        ...validity,
-        serial: randomBytes(16),
-      });
-      return [leaf, certificate.raw];
-    },
+  const issuing = (issue: typeof issueAkCertificate) => (spki: Buffer) => {
+    const now = Date.now();
+    const validity = { notBefore: new Date(now - 60_000), notAfter: new Date(now + CERTIFICATE_LIFE_MS) };
+    const leaf = issue({ certificatePem, privateKeyPem }, spki, { ...validity, serial: randomBytes(16) });
+    return [leaf, certificate.raw];
   };
+  return { certificate, certify: issuing(issueAkCertificate), certifyEk: issuing(issueEkCertificate) };
 }

@@ -28,7 +28,7 @@ export interface ProcessOptions {
   readonly untilStopped?: Promise<unknown>;
   /** False in a process that is one of several, but for one of them: a start is recorded once. */
   readonly recordsStart?: boolean;
-  /** How many processes serve, this one included; default 1. Each has its part of `limits.releases_per_second`. */
+  /** How many processes serve, this one included; default 1. Each has its part of what `limits` allows per second. */
   readonly workers?: number;
   /** Members of every line of the log. */
   readonly logBase?: Readonly<Record<string, unknown>>;
@@ -52,6 +52,11 @@ export async function serveInThisProcess(config: Config, options: ProcessOptions
     explain: config.explain,
     logNames: config.log.names,
     archiveEvidence: config.archiveEvidence,
+    endorsement: config.endorsement,
+    onCrlTrouble: (where, why) => {
+      telemetry.revocationListFailed();
+      log.error({ file: where, why }, 'a CRL cannot be used; what was read of it before stays');
+    },
     observer: telemetry,
     witnesses: logService.witnessesOver,
   });
@@ -67,6 +72,7 @@ export async function serveInThisProcess(config: Config, options: ProcessOptions
       version: VERSION,
       bodyBytes: config.limits.bodyBytes,
       releasesPerSecond: config.limits.releasesPerSecond / (options.workers ?? 1),
+      enrolmentsPerSecond: config.limits.enrolmentsPerSecond / (options.workers ?? 1),
       challengeNeedsCertificate: config.challengeClientCa !== undefined,
       log,
       metrics,

@@ -28,7 +28,14 @@ export async function databaseReport(config: Config, url: StoreUrl): Promise<Sto
       explain: config.explain,
       logNames: config.log.names,
       archiveEvidence: config.archiveEvidence,
-      observer: { challenged: ignore, released: ignore, denied: ignore, committed: ignore },
+      observer: {
+        challenged: ignore,
+        released: ignore,
+        denied: ignore,
+        committed: ignore,
+        regressed: ignore,
+        sightingDropped: ignore,
+      },
     });
     try {
       const { store } = open.context;

@@ -1,5 +1,5 @@
 import { claimTree, type ClaimTree } from '../../claims/claims.js';
-import type { AkIdentity, AkTrust } from './ak.js';
+import type { AkIdentity, AkVouching } from './ak.js';
 import type { PcrValues } from './evidence.js';
 import type { QuoteAttest } from './structures.js';
 
@@ -11,16 +11,17 @@ export function tpmClaims(
   quote: QuoteAttest,
   signatureAlgorithm: string,
   ak: AkIdentity,
-  trust: AkTrust,
+  { kind, claims = {} }: AkVouching,
   pcrs: PcrValues,
 ): ClaimTree {
   const { clockInfo } = quote;
   const banks = Object.entries(pcrs).map(([bank, values]) => [bank, claimTree(values)] as const);
   return claimTree({
     tpm: claimTree({
+      ...claims,
       quote: claimTree({ signature_algorithm: signatureAlgorithm }),
       pcrs: claimTree(Object.fromEntries(banks)),
-      ak: claimTree({ name: ak.name, trust }),
+      ak: claimTree({ name: ak.name, trust: kind }),
       clock: clockInfo.clock.toString(),
       reset_count: clockInfo.resetCount,
       restart_count: clockInfo.restartCount,

@@ -10,9 +10,9 @@ export interface TpmEvidence {
   readonly quoted: Buffer;
   /** TPMT_SIGNATURE. */
   readonly signature: Buffer;
-  /** The AK: TPM2B_PUBLIC or TPMT_PUBLIC. */
-  readonly ak: Buffer;
+  /** The AK: TPM2B_PUBLIC or TPMT_PUBLIC. undefined: left out, it is the key of the first certificate. */
+  readonly ak: Buffer | undefined;
   readonly pcrs: PcrValues;
-  /** DER, leaf first; empty when there is none. Not looked at by verifyQuote: certificates are the matter of whoever decides trust. */
+  /** DER, leaf first; empty when there is none. verifyQuote takes the key of the first where `ak` is left out, and verifies none of them: that is the matter of whoever decides trust. */
   readonly akCertificates: readonly Buffer[];
 }

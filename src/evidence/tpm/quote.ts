@@ -5,9 +5,9 @@
 import { equalBytes } from '../../bytes/equal.js';
 import { toHex } from '../../bytes/hex.js';
 import type { ClaimTree } from '../../claims/claims.js';
-import { digest, type HashName } from '../../crypto/digest.js';
+import { digest, sha256, type HashName } from '../../crypto/digest.js';
 import { accept, reject, type Rejection, type Result } from '../../reason/reason.js';
-import { parseAk, type AkIdentity, type AkTrust } from './ak.js';
+import { presentedAk, type AkIdentity, type AkVouching } from './ak.js';
 import { parseAttest } from './attest.js';
 import { tpmClaims } from './claims.js';
 import type { PcrValues, TpmEvidence } from './evidence.js';
@@ -18,13 +18,13 @@ import type { QuoteAttest } from './structures.js';
 import type { TrustedAks } from './trusted-aks.js';
 
 /** What a quote is held against. */
-export interface QuoteExpectations {
+export interface QuoteExpectations<V extends AkVouching = AkVouching> {
   /** What extraData must be, exactly. undefined: not checked, which is for offline use only. */
   readonly extraData: Buffer | undefined;
   /** PCRs that must be in the signed selection, by bank. None of them can be of the SHA-1 bank. */
   readonly neededPcrs: PcrsByBank;
-  /** What makes the AK believable: the kind of trust, or ak.revoked, ak.untrusted, … */
-  readonly trust: (ak: AkIdentity) => Result<AkTrust>;
+  /** What makes the AK believable, or ak.revoked, ak.untrusted, … */
+  readonly trust: (ak: AkIdentity) => Result<V>;
   /** AKs that were trusted before; those that are trusted now are put in. */
   readonly known?: TrustedAks;
 }
@@ -32,10 +32,10 @@ export interface QuoteExpectations {
 declare const verified: unique symbol;
 
 /** A quote that passed every check of verifyQuote, the only place where one comes from. */
-export interface VerifiedQuote {
+export interface VerifiedQuote<V extends AkVouching = AkVouching> {
   readonly [verified]: true;
   readonly ak: AkIdentity;
-  readonly trust: AkTrust;
+  readonly trust: V;
   readonly quote: QuoteAttest;
   /** The tree below `tpm`. */
   readonly claims: ClaimTree;
@@ -50,15 +50,19 @@ export interface VerifiedQuote {
  * quote.binding; quote.pcr_selection, quote.pcr_values, quote.pcr_digest. NOT verified: that the PCR values are good, that
  * the clock went forward, that the TPM was not reset: these are claims for policies.
  */
-export function verifyQuote(evidence: TpmEvidence, expectations: QuoteExpectations): Result<VerifiedQuote> {
+export function verifyQuote<V extends AkVouching>(
+  evidence: TpmEvidence,
+  expectations: QuoteExpectations<V>,
+): Result<VerifiedQuote<V>> {
   const quote = parseAttest(evidence.quoted);
   if (!quote.ok) return quote;
 
-  const ak = parseAk(evidence.ak, expectations.known);
+  const ak = presentedAk(evidence, expectations.known);
   if (!ak.ok) return ak;
   const trust = expectations.trust(ak.value);
   if (!trust.ok) return trust;
-  expectations.known?.put(ak.value);
+  const [certificate] = evidence.ak === undefined ? evidence.akCertificates : [];
+  expectations.known?.put(ak.value, certificate === undefined ? undefined : sha256(certificate));
 
   const algorithm = verifyQuoteSignature(evidence.quoted, evidence.signature, ak.value);
   if (!algorithm.ok) return algorithm;
@@ -75,7 +79,7 @@ export function verifyQuote(evidence: TpmEvidence, expectations: QuoteExpectatio
 
   const { pcrs } = values.value;
   const claims = tpmClaims(quote.value, algorithm.value.name, ak.value, trust.value, pcrs);
-  return accept({ ak: ak.value, trust: trust.value, quote: quote.value, claims, pcrs } as VerifiedQuote);
+  return accept({ ak: ak.value, trust: trust.value, quote: quote.value, claims, pcrs } as VerifiedQuote<V>);
 }
 
 /** Equal to the last byte and of the same length: no padding, no prefix. */

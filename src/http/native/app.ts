@@ -17,7 +17,7 @@ import { type Endpoint, endpoint, type EndpointServices, overloaded, unknownRout
 import { describeRoutes } from './openapi.js';
 import { operationRoutes } from './operations.js';
 import { limitPerSecond } from './rate-limit.js';
-import type { Route } from './route.js';
+import type { RateLimited, Route } from './route.js';
 import { brokerRoutes } from './routes.js';
 
 /** The most memory that bodies of requests under way may hold: small ones, and all others. In bytes. */
@@ -41,7 +41,9 @@ export interface NativeOptions extends ExchangeServices {
   readonly bodyBytes: number;
   /** Of this process, and not always a whole number; 0: unlimited. */
   readonly releasesPerSecond: number;
-  /** POST /v1/challenges needs a client certificate that verifies: `challenge.client_ca`. */
+  /** The same of enrolments, and of activations; default: unlimited. */
+  readonly enrolmentsPerSecond?: number;
+  /** Challenges and enrolments need a client certificate that verifies: `challenge.client_ca`. */
   readonly challengeNeedsCertificate: boolean;
   readonly load?: LoadObserver;
   /** Others than usual, for tests. */
@@ -81,7 +83,11 @@ export function createNativeApp(options: NativeOptions): NativeApp {
     broker: options.broker,
     limits: { maxBytes: options.bodyBytes, small, large, load },
     admission,
-    rateLimit: options.releasesPerSecond === 0 ? undefined : limitPerSecond(options.releasesPerSecond),
+    rateLimits: {
+      ...rateLimit('releases', options.releasesPerSecond),
+      ...rateLimit('enrolments', options.enrolmentsPerSecond),
+      ...rateLimit('activations', options.enrolmentsPerSecond),
+    },
     challengeNeedsCertificate: options.challengeNeedsCertificate,
   };
   const routes: Route[] = [...brokerRoutes(options.broker)];
@@ -117,6 +123,10 @@ export function createNativeApp(options: NativeOptions): NativeApp {
     });
   };
   return { listener, app, routes };
+}
+
+function rateLimit(of: RateLimited, perSecond = 0): EndpointServices['rateLimits'] {
+  return perSecond === 0 ? {} : { [of]: limitPerSecond(perSecond) };
 }
 
 /** The path of a request target in any form that the router takes (RFC 9112 section 3.2), an absolute one or one with `?` too; empty for others. */

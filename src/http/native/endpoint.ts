@@ -7,7 +7,7 @@ import { sourceOf } from '../source.js';
 import { authenticate, checkClientCertificate } from './authenticate.js';
 import { parsePath, parseQuery } from './parameters.js';
 import type { RateLimit } from './rate-limit.js';
-import type { Outcome, Route } from './route.js';
+import type { Outcome, RateLimited, Route } from './route.js';
 import { compile, type Validator } from './validate.js';
 
 /** What every endpoint needs. */
@@ -16,8 +16,8 @@ export interface EndpointServices {
   readonly limits: BodyLimits;
   /** Of the hot routes. */
   readonly admission: Admission;
-  /** undefined: no limit. */
-  readonly rateLimit: RateLimit | undefined;
+  /** Without one there is no limit. */
+  readonly rateLimits: Readonly<Partial<Record<RateLimited, RateLimit>>>;
   /** Whether `challenge.client_ca` is configured. */
   readonly challengeNeedsCertificate: boolean;
 }
@@ -56,12 +56,10 @@ async function answer(
   const source = sourceOf(request.socket);
   const refused = route.hot === true ? services.admission.refusal(source) : undefined;
   if (refused !== undefined) return overloaded(refused);
-  if (
-    route.rateLimited === true &&
-    services.rateLimit !== undefined &&
-    !(await services.rateLimit(request, response))
-  ) {
-    return reject('request.rate_limited', 'more releases per second than this broker is configured for');
+  const { rateLimited } = route;
+  const rateLimit = rateLimited === undefined ? undefined : services.rateLimits[rateLimited];
+  if (rateLimited !== undefined && rateLimit !== undefined && !(await rateLimit(request, response))) {
+    return reject('request.rate_limited', `more ${rateLimited} per second than this broker is configured for`);
   }
   if (route.clientCertificate === true && services.challengeNeedsCertificate) {
     const certificate = checkClientCertificate(request);

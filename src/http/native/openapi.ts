@@ -81,7 +81,7 @@ export function reasonsOf(route: Route): readonly ReasonCode[] {
   if (route.access !== 'public' || route.clientCertificate === true) reasons.add('auth.missing').add('auth.invalid');
   if (route.access !== 'public') reasons.add('auth.role');
   if (route.body !== undefined) reasons.add('request.too_large').add('request.rate_limited');
-  if (route.rateLimited === true) reasons.add('request.rate_limited');
+  if (route.rateLimited !== undefined) reasons.add('request.rate_limited');
   if (Object.keys(route.parameters).length > 0) reasons.add('route.unknown');
   reasons.add('request.malformed').add('store.unavailable').add('store.integrity').add('internal');
   return [...reasons];

@@ -4,6 +4,9 @@ import type { ReasonCode } from '../../reason/reason.js';
 import type { Role } from '../../release/records.js';
 import type { Parameters, PathValues, QueryValues } from './parameters.js';
 
+/** What has a rate of its own. */
+export type RateLimited = 'releases' | 'enrolments' | 'activations';
+
 /** Who may call: everybody, or any valid token of at least this role. */
 export type Access = 'public' | Role;
 
@@ -43,8 +46,8 @@ interface Description {
   readonly produces?: 'json' | 'text';
   /** Needs a client certificate where `challenge.client_ca` is configured. */
   readonly clientCertificate?: true;
-  /** Counts against `limits.releases_per_second`. */
-  readonly rateLimited?: true;
+  /** What it counts as, against `limits.releases_per_second` or `limits.enrolments_per_second`. */
+  readonly rateLimited?: RateLimited;
   /** Served ahead of the router: the two calls of every release. Its path has no parameters. */
   readonly hot?: true;
   /** Asked by strangers who watch over the process, and answered from what is at hand: in a line of its own. Its path has no parameters. */

@@ -1,6 +1,13 @@
 import { Type, type TObject, type TSchema } from 'typebox';
 import { DATE_TIME_PATTERN } from '../../policy/date-time.js';
 import { DeploymentWireSchema } from '../../policy/deployment-schema.js';
+import {
+  MAX_AK_PUBLIC_BYTES,
+  MAX_EK_CERTIFICATE_BYTES,
+  MAX_EK_CERTIFICATES,
+  MAX_EK_CHAIN_BYTES,
+  MAX_ENROLMENT_BYTES,
+} from '../../release/enrolment-token.js';
 
 /**
  * Schemas of what comes in: JSON Schema 2020-12, one source for validation, TypeScript types and the OpenAPI document.
@@ -11,8 +18,8 @@ import { DeploymentWireSchema } from '../../policy/deployment-schema.js';
 /** Deployment names, contract: lower case. */
 export const DEPLOYMENT_NAME = '^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$';
 export const KEY_NAME = '^[0-9A-Za-z-]{1,127}$';
-/** What an attester may be found by: its name, its AK Name, or its SPKI hash. */
-export const ATTESTER_ID = '^[0-9A-Za-z][0-9A-Za-z._-]{0,126}$';
+/** What an attester may be found by: its name, its AK Name (up to 132 hex digits), or its SPKI hash. */
+export const ATTESTER_ID = '^[0-9A-Za-z][0-9A-Za-z._-]{0,131}$';
 export const SHA256 = '^[0-9a-f]{64}$';
 export const TOKEN_ID = '^[0-9a-f]{16}$';
 /** `latest`, or a version id; any other word is a version that does not exist. */
@@ -169,6 +176,31 @@ export const TrustAttesterSchema = closed('TrustAttester', {
   name: Type.Optional(matching(ATTESTER_ID, 127)),
 });
 
+export const RevokeIdentitySchema = closed('RevokeIdentity', {
+  identity: matching(
+    '^(?:[a-z]{2,11}/)?[0-9a-f]{16,128}(?:/[0-9a-f]{2,40})?$',
+    160,
+    'SPKI hash of an AK, ek/HASH, certificate/ISSUER_HASH/SERIAL, ca/HASH or chip/ID; hashes are SHA-256, all is lower-case hex',
+  ),
+});
+
+export const EnrolmentRequestSchema = closed('EnrolmentRequest', {
+  deployment: anyName,
+  ek_certificates: Type.Array(bytes(MAX_EK_CERTIFICATE_BYTES, 'DER'), {
+    maxItems: MAX_EK_CERTIFICATES,
+    description: `the certificate of the EK, then what may stand between it and a root; at most ${String(MAX_EK_CHAIN_BYTES)} bytes in all`,
+  }),
+  ek: Type.Optional(
+    bytes(2048, "TPM2B_PUBLIC or TPMT_PUBLIC; default: the TCG default template of the certificate's key"),
+  ),
+  ak: bytes(MAX_AK_PUBLIC_BYTES, 'TPM2B_PUBLIC or TPMT_PUBLIC'),
+});
+
+export const ActivationRequestSchema = closed('ActivationRequest', {
+  enrolment: bytes(MAX_ENROLMENT_BYTES, 'as the enrolment gave it'),
+  secret: bytes(64, 'what the TPM found in the credential'),
+});
+
 export const RoleSchema = Type.Union([Type.Literal('admin'), Type.Literal('operator'), Type.Literal('auditor')]);
 
 export const CreateTokenSchema = closed('CreateToken', {
@@ -180,6 +212,7 @@ export const CreateTokenSchema = closed('CreateToken', {
 export const SimulatedMachineRequestSchema = closed('SimulatedMachineRequest', {
   deployment: deploymentName,
   ak: bytes(2048, 'TPM2B_PUBLIC or TPMT_PUBLIC'),
+  ek: Type.Optional(bytes(2048, 'TPM2B_PUBLIC or TPMT_PUBLIC; certified where the simulator CA is a root')),
 });
 
 /** A body of no members, which may be left out. */

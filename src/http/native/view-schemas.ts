@@ -123,10 +123,63 @@ export const AttesterViewSchema = view('Attester', {
   ak_name: text,
   ak_spki_sha256: text,
   pem: text,
-  trust: text,
-  state: text,
-  deployments: texts,
+  trust: Type.String({ description: 'what vouches for it, such as pinned or ek-certificate' }),
+  state: Type.String({ description: 'trusted, pending, quarantined or revoked' }),
+  deployments: Type.Array(text, { description: 'where an administrator trusts it' }),
   created_at: time,
+  enrolled_for: Type.Optional(texts),
+  ek: Type.Optional(
+    view('EndorsementKey', {
+      spki_sha256: text,
+      certificate_sha256: text,
+      serial: optional,
+      issuer: optional,
+      manufacturer: optional,
+      model: optional,
+      version: optional,
+    }),
+  ),
+  instance: Type.Optional(Type.Record(Type.String(), text, { description: 'the machine of a cloud' })),
+  vouched_by: Type.Optional(Type.Array(text, { description: 'what ends the trust when it is revoked' })),
+  revoked_by: Type.Optional(Type.String({ description: 'what was revoked: the SPKI hash, or one of vouched_by' })),
+  quarantined_at: optionalTime,
+  first_seen: optionalTime,
+  last_seen: Type.Optional(
+    Type.String({
+      format: 'date-time',
+      description: 'this and what follows was seen, is not authenticated, and decides nothing',
+    }),
+  ),
+  last_deployment: optional,
+  reset_count: Type.Optional(Type.Integer()),
+  restart_count: Type.Optional(Type.Integer()),
+  clock_ms: Type.Optional(Type.String({ description: 'decimal' })),
+  firmware_version: Type.Optional(Type.String({ description: 'decimal' })),
+  regressions: Type.Optional(
+    Type.Integer({ description: 'how often its clock or its reset count was seen to go back' }),
+  ),
+});
+
+export const RevocationViewSchema = view('Revocation', {
+  identity: text,
+  kind: Type.Union(['ak', 'ek', 'certificate', 'ca', 'chip'].map((kind) => Type.Literal(kind))),
+  attesters: Type.Optional(Type.Array(text, { description: 'the AKs that the EK has enrolled' })),
+});
+
+export const EnrolmentViewSchema = view('Enrolment', {
+  enrolment: Type.String({ description: 'opaque; to be sent back with the activation' }),
+  credential_blob: Type.String({ description: 'TPM2B_ID_OBJECT' }),
+  encrypted_secret: Type.String({ description: 'TPM2B_ENCRYPTED_SECRET' }),
+  expires_at: time,
+});
+
+export const ActivationViewSchema = view('Activation', {
+  attester: view('EnrolledAttester', {
+    ak_name: text,
+    ak_spki_sha256: text,
+    trust: Type.Literal('ek-certificate'),
+    state: Type.Union([Type.Literal('trusted'), Type.Literal('pending')]),
+  }),
 });
 
 export const RevokedAttesterSchema = view('RevokedAttester', { ak_spki_sha256: text, state: text });
@@ -172,6 +225,7 @@ export const ReplayViewSchema = view('Replay', {
 
 export const SimulatedMachineViewSchema = view('SimulatedMachine', {
   ak_certificates: texts,
+  ek_certificates: Type.Optional(texts),
   pcrs: Type.Record(Type.String(), Type.Record(Type.String(), Type.String())),
   policy: Type.Object({ bank: text, pcr: Type.Integer(), digest: text }),
 });

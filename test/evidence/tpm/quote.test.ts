@@ -25,7 +25,7 @@ const ECC = eccAk();
 const EXPECTED: QuoteExpectations = {
   extraData: BINDING,
   neededPcrs: { sha256: [0, 4, 8] },
-  trust: () => accept('pinned'),
+  trust: () => accept({ kind: 'pinned' as const }),
 };
 
 function outcome(evidence: TpmEvidence, expectations: Partial<QuoteExpectations> = {}): string {
@@ -71,7 +71,7 @@ describe('a good quote', () => {
         firmware_version: '2312897626142815798',
       },
     });
-    expect([trust, pcrs.sha256?.['8']]).toEqual(['pinned', pcrValue('sha256', 8)]);
+    expect([trust.kind, pcrs.sha256?.['8']]).toEqual(['pinned', pcrValue('sha256', 8)]);
   });
 
   test('with a SHA-1 bank beside others is accepted, and makes no claim of it', () => {
@@ -140,7 +140,7 @@ describe('the AK', () => {
     const seen: string[] = [];
     const trust: QuoteExpectations['trust'] = (ak) => {
       seen.push(ak.name, ak.spkiSha256);
-      return accept('simulator');
+      return accept({ kind: 'simulator' as const });
     };
     const result = verifyQuote(softwareQuote(ECC), { ...EXPECTED, trust });
     if (!result.ok) throw new Error(result.detail);
@@ -161,7 +161,7 @@ describe('the AK', () => {
   test('with another Name is another Name, though the key is the same', () => {
     const renamed = { ...ECC.area, objectAttributes: ECC.area.objectAttributes | 0x400 };
     const trust: QuoteExpectations['trust'] = (ak) =>
-      ak.name === pinned ? accept('pinned') : reject('ak.untrusted', 'not pinned');
+      ak.name === pinned ? accept({ kind: 'pinned' as const }) : reject('ak.untrusted', 'not pinned');
     const good = verifyQuote(softwareQuote(ECC), EXPECTED);
     const pinned = good.ok ? good.value.ak.name : '';
     expect(outcome(softwareQuote(ECC), { trust })).toBe('accepted');

@@ -152,8 +152,11 @@ export function attestBytes(hash: BankName, parts: QuoteParts = {}): Buffer {
   return encodeAttest(quote, parts.header);
 }
 
+/** Evidence with the public area of its AK. */
+export type WithPublicArea = TpmEvidence & { readonly ak: Buffer };
+
 /** Evidence that verifies, unless `parts` spoil it; the signature is always genuine. */
-export function softwareQuote(ak: SoftwareAk, parts: QuoteParts = {}): TpmEvidence {
+export function softwareQuote(ak: SoftwareAk, parts: QuoteParts = {}): WithPublicArea {
   const quoted = attestBytes(ak.hash, parts);
   return {
     quoted,

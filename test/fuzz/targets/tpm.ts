@@ -10,7 +10,7 @@ import { Reader } from '../../../src/bytes/reader.js';
 import { Writer } from '../../../src/bytes/writer.js';
 import { parseAk } from '../../../src/evidence/tpm/ak.js';
 import { parseAttest } from '../../../src/evidence/tpm/attest.js';
-import type { PcrValues, TpmEvidence } from '../../../src/evidence/tpm/evidence.js';
+import type { PcrValues } from '../../../src/evidence/tpm/evidence.js';
 import { checkSelection, parsePcrSelections } from '../../../src/evidence/tpm/pcr-selection.js';
 import { parsePublicArea, tpmtPublic } from '../../../src/evidence/tpm/public-area.js';
 import { verifyQuote, type QuoteExpectations } from '../../../src/evidence/tpm/quote.js';
@@ -34,6 +34,7 @@ import {
   signBytes,
   softwareQuote,
   valuesFor,
+  type WithPublicArea,
 } from '../../evidence/tpm/software-quote.js';
 
 export interface FuzzTarget {
@@ -48,7 +49,7 @@ const GOOD = softwareQuote(AK, { pcrSelect: SELECT });
 const EXPECTED: QuoteExpectations = {
   extraData: BINDING,
   neededPcrs: { sha256: [0, 4, 8] },
-  trust: () => accept('pinned'),
+  trust: () => accept({ kind: 'pinned' as const }),
 };
 const RSA_AREA = {
   ...AK.area,
@@ -75,7 +76,7 @@ function sameBytes(encoded: Buffer, input: Buffer): void {
 }
 
 /** quoted, signature and AK behind their sizes, then the PCR values as JSON: one input for a whole evidence. */
-function pack(evidence: TpmEvidence): Buffer {
+function pack(evidence: WithPublicArea): Buffer {
   const { quoted, signature, ak, pcrs } = evidence;
   return new Writer()
     .sized16(quoted)
@@ -85,7 +86,7 @@ function pack(evidence: TpmEvidence): Buffer {
     .finish();
 }
 
-function unpack(input: Buffer): TpmEvidence | undefined {
+function unpack(input: Buffer): WithPublicArea | undefined {
   return parsed(() => {
     const r = new Reader(input);
     const part = (name: string) => Buffer.from(r.sized16(0xffff, name));

@@ -10,6 +10,7 @@ import {
   ReleaseRequestSchema,
   RetirePolicySchema,
   SimulatedMachineRequestSchema,
+  RevokeIdentitySchema,
   TrustAttesterSchema,
 } from '../../../src/http/native/schemas.js';
 import { compile } from '../../../src/http/native/validate.js';
@@ -22,6 +23,7 @@ const validators = {
   key: compile(CreateKeySchema),
   links: compile(KeyDeploymentsSchema),
   attester: compile(TrustAttesterSchema),
+  revocation: compile(RevokeIdentitySchema),
   token: compile(CreateTokenSchema),
 };
 
@@ -144,6 +146,10 @@ describe('requests of administrators', () => {
     ['links', { deployments: [] }],
     ['attester', { deployment: 'llm', spki_sha256: HASH }],
     ['token', { name: 'ci of team @x', role: 'admin', expires_at: '2027-01-01T00:00:00Z' }],
+    ['revocation', { identity: HASH }],
+    ['revocation', { identity: `ek/${HASH}` }],
+    ['revocation', { identity: `certificate/${HASH}/${'0a'.repeat(20)}` }],
+    ['revocation', { identity: `chip/${'0a'.repeat(64)}` }],
   ] as const)('%s %j is accepted', (validator, value) => {
     expect(fault(validator, value)).toBeUndefined();
   });
@@ -173,6 +179,11 @@ describe('requests of administrators', () => {
     ['links', { deployments: Array.from({ length: 257 }, (_, i) => `d${String(i)}`) }],
     ['attester', { deployment: 'llm', name: '../x' }],
     ['attester', { deployment: 'llm', public: 'A'.repeat(2732) }],
+    ['revocation', {}],
+    ['revocation', { identity: `EK/${HASH}` }],
+    ['revocation', { identity: `../${HASH}` }],
+    ['revocation', { identity: `certificate/${HASH}/${'0a'.repeat(21)}` }],
+    ['revocation', { identity: HASH, kind: 'ak' }],
     ['token', { name: 'ci', role: 'root' }],
     ['token', { name: '', role: 'admin' }],
     ['token', { name: 'a\nb', role: 'admin' }],
@@ -249,6 +260,7 @@ describe('every schema of a request', () => {
     ['CreateKey', CreateKeySchema],
     ['KeyDeployments', KeyDeploymentsSchema],
     ['TrustAttester', TrustAttesterSchema],
+    ['RevokeIdentity', RevokeIdentitySchema],
     ['CreateToken', CreateTokenSchema],
     ['SimulatedMachineRequest', SimulatedMachineRequestSchema],
   ])('%s is closed and bounded everywhere', (name, schema) => {

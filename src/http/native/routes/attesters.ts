@@ -1,17 +1,32 @@
 import { Type } from 'typebox';
 import type { Broker } from '../../../release/broker.js';
 import { type Route, route } from '../route.js';
-import { NothingSchema, TrustAttesterSchema } from '../schemas.js';
-import { AttesterViewSchema, listOf, RevokedAttesterSchema } from '../view-schemas.js';
+import { NothingSchema, RevokeIdentitySchema, TrustAttesterSchema } from '../schemas.js';
+import { AttesterViewSchema, listOf, RevocationViewSchema, RevokedAttesterSchema } from '../view-schemas.js';
 import { attesterId, page } from './common.js';
 
 export function attesterRoutes(broker: Broker): readonly Route[] {
+  const quarantine = (verb: 'quarantine' | 'unquarantine', summary: string): Route =>
+    route({
+      method: 'POST',
+      path: `/v1/attesters/{id}/${verb}`,
+      operationId: `${verb}Attester`,
+      summary,
+      access: 'operator',
+      parameters: { id: attesterId },
+      body: NothingSchema,
+      bodyOptional: true,
+      success: 200,
+      answer: AttesterViewSchema,
+      reasons: ['resource.unknown'],
+      handle: ({ principal, path }) => broker.setAttesterQuarantined(principal, path.id, verb === 'quarantine'),
+    });
   return [
     route({
       method: 'POST',
       path: '/v1/attesters',
       operationId: 'trustAttester',
-      summary: 'Pin an AK for a deployment',
+      summary: 'Trust an AK for a deployment: one that is sent, or one that is pending',
       access: 'operator',
       body: TrustAttesterSchema,
       success: 201,
@@ -30,7 +45,7 @@ export function attesterRoutes(broker: Broker): readonly Route[] {
       method: 'GET',
       path: '/v1/attesters',
       operationId: 'listAttesters',
-      summary: 'List pinned AKs',
+      summary: 'List AKs that were pinned, enrolled or seen',
       access: 'auditor',
       query: page,
       success: 200,
@@ -62,6 +77,30 @@ export function attesterRoutes(broker: Broker): readonly Route[] {
       answer: Type.Union([AttesterViewSchema, RevokedAttesterSchema]),
       reasons: ['resource.unknown'],
       handle: ({ principal, path }) => broker.revokeAttester(principal, path.id),
+    }),
+    quarantine('quarantine', 'Believe an AK in no deployment until that is ended'),
+    quarantine('unquarantine', 'End the quarantine of an AK'),
+    route({
+      method: 'POST',
+      path: '/v1/revocations',
+      operationId: 'revokeIdentity',
+      summary: 'Revoke an EK, a certificate, a CA, a chip or an AK, for good',
+      access: 'operator',
+      body: RevokeIdentitySchema,
+      success: 'upsert',
+      answer: RevocationViewSchema,
+      handle: ({ principal, body }) => broker.revokeIdentity(principal, body.identity),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/revocations',
+      operationId: 'listRevocations',
+      summary: 'List what was revoked',
+      access: 'auditor',
+      query: page,
+      success: 200,
+      answer: listOf(RevocationViewSchema),
+      handle: ({ query }) => broker.listRevocations(query),
     }),
   ];
 }

@@ -57,7 +57,7 @@ export function releaseRoutes(broker: Broker): readonly Route[] {
       operationId: 'release',
       summary: 'Present evidence and draw a key, encrypted to the recipient key',
       access: 'public',
-      rateLimited: true,
+      rateLimited: 'releases',
       hot: true,
       body: ReleaseRequestSchema,
       success: 200,
