@@ -11,19 +11,25 @@ const REASON = /^[a-z0-9_.]{1,64}$/;
 const MAX_DETAIL = 2_000;
 
 /**
- * Posts a request and returns the members of the answer, whose status must be `expectedStatus`. Throws
+ * Posts a request and returns the members of the answer, whose status must be `expectedStatus`, or one of them. Throws
  * ReleaseDeniedError for a problem document, BrokerAnswerError for anything else that is not such an answer.
  */
-export async function ask(transport: Transport, path: string, body: Json, expectedStatus: number): Promise<Members> {
+export async function ask(
+  transport: Transport,
+  path: string,
+  body: Json,
+  expectedStatus: number | readonly number[],
+): Promise<Members> {
+  const expected = [expectedStatus].flat();
   const answer = await transport.post(path, body);
   if (answer.body.length > MAX_ANSWER_BYTES) {
     throw new BrokerAnswerError(`the answer to ${path} is over ${String(MAX_ANSWER_BYTES)} bytes`);
   }
   if (answer.status >= 400) throw refusal(path, answer);
   const members = objectIn(answer.body);
-  if (answer.status !== expectedStatus || members === undefined) {
+  if (!expected.includes(answer.status) || members === undefined) {
     throw new BrokerAnswerError(
-      `the answer to ${path} has status ${String(answer.status)} and is ${members === undefined ? 'no JSON object' : 'JSON'}; expected was ${String(expectedStatus)} with a JSON object`,
+      `the answer to ${path} has status ${String(answer.status)} and is ${members === undefined ? 'no JSON object' : 'JSON'}; expected was ${expected.join(' or ')} with a JSON object`,
     );
   }
   return members;

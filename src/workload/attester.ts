@@ -1,3 +1,5 @@
+import type { EkAlgorithm } from '../simulator/ek.js';
+
 /**
  * The member `tpm` of a release request. Bytes are base64url without padding; PCR values are lower-case hex, for exactly
  * the PCRs that the quote selects.
@@ -27,4 +29,30 @@ export interface Attester {
    * AttesterError; never returns less than was asked for.
    */
   evidence(extraData: Buffer, pcrs: NeededPcrs): Promise<TpmEvidenceMember>;
+}
+
+/** An EK and what its TPM's maker says of it: what an enrolment sends. */
+export interface EkMember {
+  /** TPM2B_PUBLIC. */
+  readonly tpm2bPublic: Buffer;
+  /** DER certificates for the EK, leaf first; at least one. */
+  readonly certificates: readonly Buffer[];
+}
+
+/** What a broker makes for the EK and the Name of the AK (TPM2_MakeCredential). */
+export interface ProtectedCredential {
+  /** TPM2B_ID_OBJECT. */
+  readonly credentialBlob: Buffer;
+  /** TPM2B_ENCRYPTED_SECRET. */
+  readonly encryptedSecret: Buffer;
+}
+
+/** An attester that can prove to a broker that its AK lives in the TPM of a certified EK. Every method throws AttesterError. */
+export interface EnrollingAttester extends Attester {
+  /** TPM2B_PUBLIC of the AK that makes the evidence. */
+  readAkPublic(): Promise<Buffer>;
+  /** An EK that has a certificate: of the algorithm, or the first that the TPM has. */
+  ek(algorithm?: EkAlgorithm): Promise<EkMember>;
+  /** The credential (a secret, the caller's to zeroise) that was made for this EK, as `ek` gave it, and for the Name of this AK. */
+  activateCredential(ek: EkMember, credential: ProtectedCredential): Promise<Buffer>;
 }

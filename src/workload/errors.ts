@@ -22,8 +22,10 @@ export class ReleaseDeniedError extends Error {
     readonly decision?: Readonly<Record<string, unknown>> | undefined;
     readonly requestId?: string | undefined;
     readonly retryAfterSeconds?: number | undefined;
+    /** What else failed on the way. */
+    readonly cause?: unknown;
   }) {
-    super(`${denial.reason}: ${denial.detail}`);
+    super(`${denial.reason}: ${denial.detail}`, 'cause' in denial ? { cause: denial.cause } : {});
     this.status = denial.status;
     this.reason = denial.reason;
     this.detail = denial.detail;

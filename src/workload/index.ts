@@ -18,14 +18,29 @@
  * }
  * ```
  * `release` throws on every failure: ReleaseDeniedError names the reason and the condition that was not met. `logKey` is
- * what `portcullis init` printed: with it, a key without its record in that log is refused.
+ * what `portcullis init` printed: with it, a key without its record in that log is refused. Where the deployment trusts EK
+ * certificates, `release` enrols the AK by the EK of its TPM when it has to; `enrol` does it beforehand.
  */
-export { ReleaseClient, type ReleaseClientOptions, type ReleaseOptions } from './release-client.js';
+export {
+  ReleaseClient,
+  type EnrolmentOptions,
+  type ReleaseClientOptions,
+  type ReleaseOptions,
+} from './release-client.js';
+export { enrol, type Enrolment, type EnrolmentWish, type EnrolOptions } from './enrol.js';
 export type { RecordedRelease, ReleasedKey } from './released-key.js';
 export type { Receipt } from '../translog/receipt.js';
 export type { LogOptions } from './log-trust.js';
 export type { RecipientKind } from './recipient.js';
-export type { Attester, NeededPcrs, TpmEvidenceMember } from './attester.js';
+export type {
+  Attester,
+  EkMember,
+  EnrollingAttester,
+  NeededPcrs,
+  ProtectedCredential,
+  TpmEvidenceMember,
+} from './attester.js';
+export type { EkAlgorithm } from '../simulator/ek.js';
 export { AttesterError, BrokerAnswerError, BrokerUnreachableError, ReleaseDeniedError } from './errors.js';
 export { httpTransport, type HttpTransportOptions, type Transport, type TransportAnswer } from './transport.js';
 export { bootSimulatedMachine, SimulatorAttester, type SimulatedBootOptions } from './attesters/simulator.js';

@@ -17,6 +17,8 @@ describe('the metrics', () => {
     telemetry.released(3);
     telemetry.denied('quote.binding');
     telemetry.committed(48, 0.2);
+    telemetry.regressed();
+    for (let each = 0; each < 3; each++) telemetry.sightingDropped();
     telemetry.requested({ route: '/v1/releases', method: 'POST', status: 200, seconds: 0.003 });
     telemetry.requested({ route: 'unknown', method: 'other', status: 404, reason: 'route.unknown', seconds: 0.001 });
     telemetry.requested({ route: '/v1/releases', method: 'POST', status: 'aborted', seconds: 0.001 });
@@ -29,6 +31,8 @@ describe('the metrics', () => {
         'portcullis_http_problems_total{reason="route.unknown"} 1',
         'portcullis_release_duration_seconds_sum 0.003',
         'portcullis_commit_records_sum 48',
+        'portcullis_attester_regressions_total 1',
+        'portcullis_attester_sightings_dropped_total 3',
         'portcullis_commit_duration_seconds_count 1',
         'portcullis_http_request_duration_seconds_count{route="/v1/releases",method="POST",status="200"} 1',
         'portcullis_http_request_duration_seconds_count{route="/v1/releases",method="POST",status="aborted"} 1',

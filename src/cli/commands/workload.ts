@@ -2,21 +2,20 @@ import { writeFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import { toBase64url } from '../../bytes/base64url.js';
 import type { AkScheme } from '../../simulator/ak.js';
-import type { ReleasedKey } from '../../workload/released-key.js';
 import { deploymentName, integer, keyName, versionId } from '../arguments.js';
 import type { CliContext } from '../context.js';
 import { answer, UsageError, type Outcome } from '../outcome.js';
 import { createOutputFile, type OutputFile } from '../output-file.js';
 import { pathOf, whyUnreadable } from '../read-input.js';
-import { persistentHandle, tpmChoice, type TpmChoice } from '../tpm-option.js';
+import { persistentHandle, TPM_TEXT, tpmChoice, type TpmChoice } from '../tpm-option.js';
 import { noun, verb, type Act } from '../verb.js';
 import { LOG_KEY_TEXT, QUORUM_TEXT, readLogKey, readWitnesses, WITNESS_TEXT, witnessOption } from '../verifier-key.js';
-import type { ReleaseWish } from '../workload-release.js';
+import type { Drawn, ReleaseWish } from '../workload-release.js';
+import { addEnrol, ekOption, enrolmentNotes, HANDLE_TEXT, located } from './workload-enrol.js';
 
 const MAX_QUORUM = 64;
-const HANDLE_TEXT = 'persistent handle of the AK (default: 0x81010002)';
 
-/** `workload release|ak`. */
+/** `workload release|enrol|ak`. */
 export function addWorkload(program: Command, act: Act): void {
   const workload = noun(program, 'workload', {
     summary: 'do what a workload does: attest and draw a key',
@@ -28,6 +27,7 @@ export function addWorkload(program: Command, act: Act): void {
     next: 'Programs use ReleaseClient of portcullis/workload.',
   });
   addRelease(workload, act);
+  addEnrol(workload, act);
   addAk(workload, act);
 }
 
@@ -37,7 +37,8 @@ function addRelease(workload: Command, act: Act): void {
     description:
       'The whole workload side: asks for a challenge, quotes it with the TPM, sends the evidence, verifies the receipt, and ' +
       'decrypts the key that comes back to an ephemeral key of this process. The key is a JWK, printed on stdout or written ' +
-      'to a file. Without --log-key the log key is what the broker says it is, on the word of the connection. With the ' +
+      'to a file. Without --log-key the log key is what the broker says it is, on the word of the connection. Where nothing ' +
+      'vouches for the AK, it is enrolled by the EK of its TPM first (`portcullis workload enrol --help`). With the ' +
       'simulator a machine is made up that boots as the deployment expects: development brokers only.',
     examples: [
       'portcullis workload release --deployment llm-inference --key weights',
@@ -49,8 +50,10 @@ function addRelease(workload: Command, act: Act): void {
     .requiredOption('--deployment <name>', 'deployment that this machine runs', deploymentName)
     .requiredOption('--key <name>', 'key to draw', keyName)
     .option('--version <version>', 'version of the key, 32 hex digits (default: latest)', versionId)
-    .option('--tpm <tpm>', 'simulator, swtpm:host=H,port=P or device:PATH (default: simulator)', tpmChoice)
+    .option('--tpm <tpm>', `${TPM_TEXT} (default: simulator)`, tpmChoice)
     .option('--ak-handle <handle>', HANDLE_TEXT, persistentHandle)
+    .addOption(ekOption())
+    .option('--no-enrol', 'do not enrol the AK where nothing vouches for it')
     .addOption(
       new Option('--recipient <kind>', 'kind of the ephemeral key that the answer is encrypted to')
         .choices(['P-256', 'P-384', 'X25519', 'RSA'])
@@ -89,7 +92,7 @@ async function release(context: CliContext, options: ReleaseOptions): Promise<Ou
       if (name !== undefined) files.push(await createOutputFile(context.io, name, true));
     }
     const { drawKey } = await import('../workload-release.js');
-    const drawn = await drawKey(await context.address(), { tpm, log, ...rest });
+    const drawn = await drawKey(await context.address(), { ...rest, tpm: located(context, tpm), log });
     if (!drawn.ok) return drawn;
     try {
       if (receiptOut !== undefined) await files.at(-1)?.write(`${JSON.stringify(drawn.value.receipt)}\n`);
@@ -103,19 +106,21 @@ async function release(context: CliContext, options: ReleaseOptions): Promise<Ou
   }
 }
 
-function released(drawn: ReleasedKey & { readonly attester: string }, { key: name, out }: ReleaseOptions): Outcome {
-  const { key, releaseId, kid, version, jwk, attester, receipt, recorded } = drawn;
+function released(drawn: Drawn, { key: name, out }: ReleaseOptions): Outcome {
+  const { key, releaseId, kid, version, jwk, attester, receipt, recorded, enrolment } = drawn;
   const { origin, index, size, logKeyPinned, witnesses } = recorded;
   const about = {
     release_id: releaseId,
     key: { name, version, kty: key.kty },
     receipt,
     log: { origin, index, size, pinned: logKeyPinned, witnesses },
+    enrolled: enrolment !== undefined,
   };
   const word = logKeyPinned
     ? 'as the pinned log key signed'
     : 'on the word of the connection: pin the log key with --log-key';
   const notes = [
+    ...(enrolment === undefined ? [] : enrolmentNotes(enrolment)),
     `${kid} was released (${releaseId}) on the word of: ${attester}`,
     `Recorded at index ${String(index)} of ${String(size)} in the log ${origin}, ${word}.`,
   ];
@@ -158,9 +163,7 @@ function addAk(workload: Command, act: Act): void {
 
 async function publicAk(context: CliContext, { tpm, akHandle, scheme, out }: AkOptions): Promise<Outcome> {
   if (tpm.kind === 'simulator') {
-    throw new UsageError(
-      'the simulator has no AK to pin: each run makes one, which development brokers certify; name a TPM',
-    );
+    throw new UsageError('the simulator has no AK to pin: development brokers certify the one that it has; name a TPM');
   }
   const { readAk } = await import('../workload-release.js');
   const read = await readAk(tpm.tcti, {

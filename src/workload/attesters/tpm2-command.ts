@@ -6,14 +6,18 @@ import { AttesterError } from '../errors.js';
 
 /** One of the tpm2-tools; without a shell, and never with a secret among its arguments. */
 export type Tpm2Tool =
+  | 'tpm2_activatecredential'
   | 'tpm2_createak'
   | 'tpm2_createek'
   | 'tpm2_evictcontrol'
   | 'tpm2_flushcontext'
   | 'tpm2_getcap'
+  | 'tpm2_nvread'
   | 'tpm2_pcrextend'
+  | 'tpm2_policysecret'
   | 'tpm2_quote'
-  | 'tpm2_readpublic';
+  | 'tpm2_readpublic'
+  | 'tpm2_startauthsession';
 
 /** Runs a tool in the private directory and returns its standard output. Throws AttesterError with what the tool said. */
 export type RunTool = (tool: Tpm2Tool, args: readonly string[]) => Promise<string>;
@@ -32,7 +36,7 @@ export function assertTcti(tcti: string): void {
  * flushed after the tools that leave them, since a TPM without a resource manager has room for three.
  */
 export async function withTpm<T>(tcti: string, work: (run: RunTool, dir: string) => Promise<T>): Promise<T> {
-  const dir = await mkdtemp(join(tmpdir(), 'portcullis-tpm-'));
+  const dir = await mkdtemp(join(tmpdir(), `portcullis-tpm-${String(process.pid)}-`));
   try {
     return await work(async (tool, args) => {
       const flush = () => (LOADS_OBJECTS.has(tool) ? runTool(tcti, dir, 'tpm2_flushcontext', ['-t']) : undefined);
@@ -51,7 +55,12 @@ export async function withTpm<T>(tcti: string, work: (run: RunTool, dir: string)
 }
 
 /** Tools that leave the transient objects that they load in the TPM. */
-const LOADS_OBJECTS: ReadonlySet<Tpm2Tool> = new Set(['tpm2_createek', 'tpm2_createak', 'tpm2_evictcontrol']);
+const LOADS_OBJECTS: ReadonlySet<Tpm2Tool> = new Set([
+  'tpm2_activatecredential',
+  'tpm2_createek',
+  'tpm2_createak',
+  'tpm2_evictcontrol',
+]);
 
 function runTool(tcti: string, dir: string, tool: Tpm2Tool, args: readonly string[]): Promise<string> {
   const options = {

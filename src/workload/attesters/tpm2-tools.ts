@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { toBase64url } from '../../bytes/base64url.js';
 import { toHex } from '../../bytes/hex.js';
 import type { AkScheme } from '../../simulator/ak.js';
-import type { Attester, NeededPcrs, TpmEvidenceMember } from '../attester.js';
+import type { EkAlgorithm } from '../../simulator/ek.js';
+import type { EkMember, EnrollingAttester, NeededPcrs, ProtectedCredential, TpmEvidenceMember } from '../attester.js';
 import { AttesterError } from '../errors.js';
 import { AK_TEMPLATES, akSigning } from './tpm-public.js';
+import { activateWithTools, readEk } from './tpm2-ek.js';
 import { assertTcti, withTpm, type RunTool } from './tpm2-command.js';
 import { quotedValues, selectionArgument } from './tpm2-quote-values.js';
 
@@ -21,6 +23,8 @@ export interface Tpm2ToolsOptions {
   readonly scheme?: AkScheme;
   /** Certificates for the AK, DER in base64url, leaf first. */
   readonly akCertificates?: readonly string[];
+  /** Certificates for an EK, DER in base64url, leaf first, where the TPM keeps none itself. Given any, none are read from the TPM. */
+  readonly ekCertificates?: readonly string[];
 }
 
 /**
@@ -29,11 +33,12 @@ export interface Tpm2ToolsOptions {
  * tool at a time, since a TPM without a resource manager serves one connection. Every method throws AttesterError when a
  * tool is missing or fails.
  */
-export class Tpm2ToolsAttester implements Attester {
+export class Tpm2ToolsAttester implements EnrollingAttester {
   readonly #tcti: string;
   readonly #handle: string;
   readonly #scheme: AkScheme | undefined;
   readonly #akCertificates: readonly string[];
+  readonly #ekCertificates: readonly Buffer[];
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: Tpm2ToolsOptions) {
@@ -42,6 +47,7 @@ export class Tpm2ToolsAttester implements Attester {
     this.#handle = handleText(options.akHandle ?? DEFAULT_AK_HANDLE);
     this.#scheme = options.scheme;
     this.#akCertificates = options.akCertificates ?? [];
+    this.#ekCertificates = (options.ekCertificates ?? []).map((text) => Buffer.from(text, 'base64url'));
   }
 
   describe(): string {
@@ -72,6 +78,19 @@ export class Tpm2ToolsAttester implements Attester {
   /** TPM2B_PUBLIC of the AK at the handle. */
   async readAkPublic(): Promise<Buffer> {
     return this.#exclusively((run, dir) => this.#readPublic(run, dir));
+  }
+
+  /**
+   * An EK with its certificates: those of the options, else those that the maker keeps in the TPM. It is the key at a persistent
+   * handle that has the certificate's key, or one made anew by the default template.
+   */
+  async ek(algorithm?: EkAlgorithm): Promise<EkMember> {
+    return this.#exclusively((run, dir) => readEk(run, dir, this.#ekCertificates, algorithm));
+  }
+
+  /** TPM2_ActivateCredential for the AK at the handle. */
+  async activateCredential(ek: EkMember, credential: ProtectedCredential): Promise<Buffer> {
+    return this.#exclusively((run, dir) => activateWithTools(run, dir, this.#handle, ek, credential));
   }
 
   /** Extends a digest into one bank of a PCR: what an enforcer does with a policy before it lets anything run. */

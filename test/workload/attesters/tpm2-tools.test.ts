@@ -104,7 +104,8 @@ onSwtpm('with a real swtpm', () => {
   });
 
   test('what the tools were given and wrote is gone afterwards, and the TPM holds nothing transient', async () => {
-    const left = () => readdirSync(tmpdir()).filter((name) => name.startsWith('portcullis-tpm-'));
+    const left = () =>
+      readdirSync(tmpdir()).filter((name) => name.startsWith(`portcullis-tpm-${String(process.pid)}-`));
     const before = new Set(left());
     const attester = new Tpm2ToolsAttester({ tcti: swtpm.tcti, akHandle: 0x81010008 });
     await attester.ensureAk();
@@ -158,7 +159,7 @@ function verified(evidence: TpmEvidenceMember, extraData: Buffer) {
     {
       extraData,
       neededPcrs: Object.fromEntries(needed.map(([bank, values]) => [bank, Object.keys(values).map(Number)])),
-      trust: () => ({ ok: true, value: 'pinned' }),
+      trust: () => ({ ok: true, value: { kind: 'pinned' } }),
     },
   );
 }
