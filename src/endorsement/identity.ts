@@ -10,8 +10,10 @@ import type { ValidPath } from './path.js';
 export type RevocableIdentity = string;
 
 const HASH = '[0-9a-f]{64}';
+/** Without sign byte: that is no part of the number, and would be another text for it. */
+const SERIAL = '(?:00|(?!00)(?:[0-9a-f]{2}){1,20})';
 const IDENTITY = new RegExp(
-  `^(?:${HASH}|ek/${HASH}|certificate/${HASH}/(?:[0-9a-f]{2}){1,20}|ca/${HASH}|chip/(?:[0-9a-f]{2}){8,64})$`,
+  `^(?:${HASH}|ek/${HASH}|certificate/${HASH}/${SERIAL}|ca/${HASH}|chip/(?:[0-9a-f]{2}){8,64})$`,
 );
 
 export function isRevocable(text: string): text is RevocableIdentity {

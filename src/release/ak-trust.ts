@@ -50,11 +50,15 @@ export function akTrust(
       return reject('ak.pending', 'this AK is in quarantine until an administrator ends that');
     }
     const refusals: Rejection[] = [];
+    let believed: Outcome;
     for (const kind of [pinned, byEk, byCertificate, byCvmReport, bySimulator]) {
+      // Certificates that the deployment goes by are looked at for a pinned AK too: revoking what vouches for it ends the pin.
+      if (believed !== undefined && kind !== byEk && kind !== byCertificate) continue;
       const outcome = kind({ vouchers, facts, deployment, certificates, ak });
-      if (outcome?.ok === true) return outcome;
-      if (outcome !== undefined) refusals.push(outcome);
+      if (outcome?.ok === true) believed ??= outcome;
+      else if (outcome !== undefined) refusals.push(outcome);
     }
+    if (believed !== undefined && !refusals.some(({ reason }) => reason === 'ak.revoked')) return believed;
     const worst = REFUSALS.map((reason) => refusals.find((refusal) => refusal.reason === reason));
     return (
       worst.find((refusal) => refusal !== undefined) ??
@@ -117,19 +121,23 @@ function byCertificate(candidate: Candidate): Outcome {
   const path = akPath(vouchers, deployment, certificates);
   if (!path.ok) return pathRefusal('AK', path);
   if (!equalBytes(path.leaf.spki, ak.spki)) return reject('ak.untrusted', 'the AK certificate is for another key');
-  if (ak.area === undefined && !saysAk(path.leaf)) {
-    return reject('ak.untrusted', 'the certificate does not say that its key is an AK; send the public area of the AK');
-  }
   const revoked = revokedOf(facts, pathIdentities(path));
   if (revoked !== undefined) return revoked;
   const by = allowedBy(candidate, path.leaf, undefined);
+  const known = ak.area !== undefined && (by === 'ak' || by === 'administrator');
+  if (!saysAk(path.leaf) && !known) {
+    return reject(
+      'ak.untrusted',
+      'the certificate does not say that its key is an AK; list the SHA-256 of its SPKI in attesters.allow.ak if you know that it is',
+    );
+  }
   if (by === undefined) return pending(ak);
   return accept({ kind: 'ak-certificate', allowedBy: by, claims: certificateClaims('certificate', path.leaf) });
 }
 
 /**
- * Without a public area it is the issuer alone who says that the key signs nothing but attestations: by the purpose of the
- * certificate, or by naming the machine of its cloud. Makers certify unrestricted signing keys too.
+ * It is the issuer alone who says that the key signs nothing but attestations: by the purpose of the certificate, or by naming
+ * the machine of its cloud. Makers certify unrestricted signing keys too, and a public area beside one says what its sender likes.
  */
 function saysAk(leaf: Certificate): boolean {
   return leaf.extendedKeyUsage !== undefined || Object.keys(instanceOf(leaf)).length > 0;

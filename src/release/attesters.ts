@@ -58,14 +58,18 @@ export async function trustAttester(
     const conflict = await findConflict(change, request, known, record, ak);
     if (conflict !== undefined) return conflict;
     const trusted = { ...record, deployments: [...record.deployments, request.deployment].sort() };
-    await change.append('attester.trusted', {
-      actor: by.tokenId,
-      deployment: request.deployment,
-      attester: record.name,
-      ak_name: record.akName,
-      ak_spki_sha256: spki,
-      trust: 'pinned',
-    });
+    // A Name that was not known before is one for every deployment that trusts the AK.
+    const told = known === undefined || known.akName === record.akName ? [request.deployment] : trusted.deployments;
+    for (const name of told) {
+      await change.append('attester.trusted', {
+        actor: by.tokenId,
+        deployment: name,
+        attester: record.name,
+        ak_name: record.akName,
+        ak_spki_sha256: spki,
+        trust: 'pinned',
+      });
+    }
     await change.attesters.put(trusted);
     return accept(await attesterView(context, change, trusted, { spkiSha256: spki, sighting }));
   });

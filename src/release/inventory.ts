@@ -27,7 +27,8 @@ export interface FoundAttester {
 export async function findAttester(context: BrokerContext, id: string): Promise<FoundAttester | undefined> {
   const { store } = context;
   // Of several AKs without a known Name, this could mean any.
-  const record = id === UNKNOWN_NAME ? undefined : await store.read((view) => view.attesters.get(id.toLowerCase()));
+  const record =
+    id.toLowerCase() === UNKNOWN_NAME ? undefined : await store.read((view) => view.attesters.get(id.toLowerCase()));
   const spkiSha256 = record?.spkiSha256 ?? (SPKI_HASH.test(id) ? id.toLowerCase() : undefined);
   if (spkiSha256 !== undefined) return { spkiSha256, sighting: await store.sighting(spkiSha256) };
   const digits = hashInName(id.toLowerCase());

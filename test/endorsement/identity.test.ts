@@ -41,6 +41,8 @@ describe('what can be revoked', () => {
     ` ${HASH}`,
     `/${HASH}`,
     `certificate/${HASH}`,
+    `certificate/${HASH}/00f2a1`,
+    `certificate/${HASH}/0000`,
     `certificate/${HASH}/`,
     `certificate/${HASH}/0`,
     `certificate/${HASH}/0G`,

@@ -97,11 +97,21 @@ describe('the certificate of an AK', () => {
     return chainOf({ signer: ecKey() })[0]!;
   }
 
-  test('may be without purposes, or have that of an EK, as clouds write them: then its key usage must allow signing', async () => {
-    for (const says of [[], [DIGITAL_SIGNATURE], [EK_USAGE, DIGITAL_SIGNATURE], [AK_USAGE]]) {
+  test('may have the purpose of an EK, as clouds write it: then its key usage must allow signing', async () => {
+    for (const says of [[EK_USAGE, DIGITAL_SIGNATURE], [AK_USAGE]]) {
       expect(await outcome(chainOf({ says }))).toBe('released');
     }
     expect(await outcome(chainOf({ says: [EK_USAGE, KEY_ENCIPHERMENT] }))).toBe('ak.untrusted');
+  });
+
+  test('without purposes does not make an AK of a key, whatever public area is sent with it, unless the AK itself is listed', async () => {
+    const listed = await world.deploy('listed', rules({ allow: { ak: [sha256Hex(machine.ak.spki)] } }));
+    const unlisted = await world.deploy('unlisted', rules({ allow: { ak: [] }, anyFromRoots: true }));
+    for (const says of [[], [DIGITAL_SIGNATURE]]) {
+      const bare = certified(machine, chainOf({ says }));
+      expect(await world.outcome(bare, unlisted)).toBe('ak.untrusted');
+      expect(await world.outcome(bare, listed)).toBe('released');
+    }
   });
 
   test('is nothing to a deployment that does not trust the kind, or has no roots', async () => {
@@ -185,7 +195,7 @@ describe('the rule that lets a certified AK in', () => {
     const instances = await world.deploy('instances', rules({ allow: { instance: [{ projectId: 'our-project' }] } }));
     const broken = Buffer.from(project);
     broken[broken.indexOf('our-project')] = 0;
-    for (const says of [[DIGITAL_SIGNATURE], [DIGITAL_SIGNATURE, broken]]) {
+    for (const says of [[DIGITAL_SIGNATURE, AK_USAGE], [DIGITAL_SIGNATURE, AK_USAGE, broken]]) {
       expect(await world.outcome(certified(machine, chainOf({ says })), instances)).toBe('ak.pending');
     }
   });

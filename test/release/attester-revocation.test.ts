@@ -101,17 +101,21 @@ describe.each(CASES)('under %s, revoking %s', (kind, what, identityOf, alsoNeigh
 });
 
 describe('a pinned AK', () => {
-  test('outlasts the certificates and CAs of its TPM, but not its EK, and is shown as it stands', async () => {
+  test('outlasts a CA where its deployment trusts pins alone, but neither there where it trusts certificates, nor its EK', async () => {
     const maker = new TestAuthority('Pinned', world.nowMs);
     const [ek, machine] = [ecKey(), await bootedMachine()];
     const chain = maker.ek(ek.spki);
     const rules = { trust: ['pinned', 'ek-certificate'], roots: maker.roots, anyFromRoots: true };
-    const asked = await world.deploy('pinned', rules);
-    await world.enrol(machine, chain, ek.spki, ['pinned']);
-    await world.test.pin(machine, 'pinned');
+    const both = await world.deploy('both', rules);
+    const asked = await world.deploy('pinned', { trust: ['pinned'] });
+    await world.enrol(machine, chain, ek.spki, ['both', 'pinned']);
+    await world.test.pin(machine, 'both');
+    valueOf(await world.broker.trustAttester(ADMIN, { deployment: 'pinned', spki_sha256: sha256Hex(machine.ak.spki) }));
     const spki = sha256Hex(machine.ak.spki);
+    expect(await world.outcome(machine, both)).toBe('released');
     const ca = authorityIdentity(parseCertificate(maker.ca));
     valueOf(await world.broker.revokeIdentity(ADMIN, ca));
+    expect(await world.outcome(machine, both)).toBe('ak.revoked');
     expect(await world.outcome(machine, asked)).toBe('released');
     expect(valueOf(await world.broker.showAttester(spki))).toMatchObject({ state: 'trusted', revoked_by: ca });
     valueOf(await world.broker.revokeIdentity(ADMIN, `ek/${sha256Hex(ek.spki)}`));

@@ -185,7 +185,15 @@ describe('the inventory', () => {
     }
     valueOf(await trust(asked.deployment, spki));
     expect(await show(machine.ak.name.toString('hex'))).toMatchObject({ ak_spki_sha256: spki, state: 'trusted' });
-    for (const unknown of ['nobody', 'unknown', 'f'.repeat(64), `ak-${'f'.repeat(16)}`, `ak-${spki.slice(0, 15)}`]) {
+    for (const unknown of [
+      'nobody',
+      'unknown',
+      'Unknown',
+      'UNKNOWN',
+      'f'.repeat(64),
+      `ak-${'f'.repeat(16)}`,
+      `ak-${spki.slice(0, 15)}`,
+    ]) {
       expect(await world.broker.showAttester(unknown)).toMatchObject({ reason: 'resource.unknown' });
     }
   });
@@ -232,13 +240,20 @@ describe('a pending AK', () => {
     expect(view.pem).toContain('PUBLIC KEY');
     expect(await world.outcome(machine, asked, withoutAk)).toBe('released');
     // The word that stands for a Name means no AK.
-    expect(await world.broker.revokeAttester(ADMIN, 'unknown')).toMatchObject({ reason: 'resource.unknown' });
+    for (const id of ['unknown', 'Unknown']) {
+      expect(await world.broker.revokeAttester(ADMIN, id)).toMatchObject({ reason: 'resource.unknown' });
+    }
 
     // Its public area can be given later.
     const another = await certificateDeployment({ trust: ['pinned'], roots: [] });
     await world.test.pin(machine, another.deployment);
     expect((await show(spkiOf(machine))).ak_name).toBe(machine.ak.name.toString('hex'));
     expect(await world.outcome(machine, another)).toBe('released');
+    // Every deployment that trusts it goes by the Name from then on, and the log says so of each.
+    const { items } = valueOf(await world.broker.listEntries({ type: 'attester.trusted', limit: 2 }));
+    const named = items.map(({ entry }) => entry as Readonly<Record<string, unknown>>);
+    expect(named.map((entry) => entry['deployment']).sort()).toEqual([asked.deployment, another.deployment].sort());
+    for (const entry of named) expect(entry).toMatchObject({ ak_name: machine.ak.name.toString('hex') });
   });
 
   test('is not trusted by what an inventory that somebody has changed says of another key', async () => {
