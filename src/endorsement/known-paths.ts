@@ -19,6 +19,8 @@ interface Under {
 }
 
 interface KnownPath extends Under {
+  /** Of all certificates that were presented, in their order. */
+  readonly name: string;
   readonly path: ValidPath;
   /** Both ends inclusive. */
   readonly fromMs: number;
@@ -32,10 +34,12 @@ interface Refusal extends Under {
 }
 
 /**
- * Paths that were found to be good, by the bytes of their certificates, the one longest unused forgotten first. One is good
- * again under the very same anchors, purpose and CRLs, while every certificate of it is valid and no CRL of its issuers is
- * past its date. Of refusals the last alone is remembered, for the very same moment: one request asks twice, and strangers
- * cannot push paths out.
+ * Paths that were found to be good, one for each leaf and purpose, the one longest unused forgotten first. It is good again for
+ * the very same certificates in the very same order, so that what is decided never depends on what others presented before;
+ * and under the very same anchors and CRLs, while every certificate of it is valid and no CRL of its issuers is past its date.
+ *
+ * Strangers cannot push paths out: another order, or padding, takes the place of the path of that leaf alone, for which there
+ * must be a good path too. Of refusals only the last is remembered, for the very same moment: one request asks twice.
  */
 export class KnownPaths {
   readonly #max: number;
@@ -54,27 +58,28 @@ export class KnownPaths {
   ): ValidPath | PathFault {
     const { atMs, anchors } = request;
     const name = `${purposeName} ${sha256(...request.chain.flatMap((der) => [lengthOf(der), der])).toString('latin1')}`;
+    const leaf = `${purposeName} ${sha256(...request.chain.slice(0, 1)).toString('latin1')}`;
     const same = (under: Under) => under.anchors === anchors && under.crls === crls;
-    const known = this.#paths.get(name);
-    if (known !== undefined && same(known) && atMs >= known.fromMs && atMs <= known.untilMs) {
-      this.#put(name, known);
+    const known = this.#paths.get(leaf);
+    if (known?.name === name && same(known) && atMs >= known.fromMs && atMs <= known.untilMs) {
+      this.#put(leaf, known);
       return known.path;
     }
     const refusal = this.#refusal;
     if (refusal?.name === name && refusal.atMs === atMs && same(refusal)) return refusal.fault;
     const found = validatePath({ ...request, crls: crls.lists, crlPolicy: crls.policy });
     if (found.ok) {
-      this.#put(name, { path: found, anchors, crls, ...validityOf(found, crls) });
+      this.#put(leaf, { name, path: found, anchors, crls, ...validityOf(found, crls) });
     } else {
-      this.#paths.delete(name);
+      // What is remembered for the leaf stays: these may be a stranger's certificates behind it.
       this.#refusal = { name, anchors, crls, atMs, fault: found };
     }
     return found;
   }
 
-  #put(name: string, path: KnownPath): void {
-    this.#paths.delete(name);
-    this.#paths.set(name, path);
+  #put(leaf: string, path: KnownPath): void {
+    this.#paths.delete(leaf);
+    this.#paths.set(leaf, path);
     for (const oldest of this.#paths.keys()) {
       if (this.#paths.size <= this.#max) break;
       this.#paths.delete(oldest);

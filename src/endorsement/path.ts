@@ -7,18 +7,16 @@ import {
   leafFault,
   mayHaveIssued,
   purposeFault,
-  signatureFault,
   validityFault,
   type Purpose,
 } from './certificate-checks.js';
+import { IssuerSignatures } from './issuer-signatures.js';
 import { revocationFault, type CrlPolicy } from './revocation.js';
 import type { TrustAnchors } from './trust-anchors.js';
 
 /** The most certificates that are taken, and that a path may have with its anchor. NVIDIA's have five. */
 export const MAX_CHAIN_CERTIFICATES = 8;
 export const MAX_PATH_CERTIFICATES = 6;
-/** The most signatures of certificates that are verified in the search for one path. */
-const MAX_SIGNATURE_CHECKS = 32;
 
 export interface PathRequest {
   /** DER: the leaf first, then, in any order, what may stand between it and an anchor. Anchors among them are no harm. */
@@ -54,7 +52,9 @@ export interface ValidPath {
 /**
  * Searches a path from the leaf to an anchor and validates it (RFC 5280 section 6, as far as docs/design/0009 says): names
  * and key identifiers, signatures, validity, CA and pathLenConstraint, keyUsage, extKeyUsage, critical extensions, CRLs.
- * Where several certificates could be the issuer (a CA that was certified anew), each is tried, within 32 signatures.
+ * Where several certificates could be the issuer (a CA that was certified anew), each is tried, within 12 signatures, or up to
+ * 32 where anchors share a name. A certificate that no anchor vouches for costs at most one check by each anchor that has the
+ * name of its issuer; its own key is not even imported.
  * The anchor's own signature and revocation are not checked, nor whether the leaf's own key is of a kind that is used here
  * (its `publicKey` says so). Nothing is fetched: no URL of a certificate is followed.
  */
@@ -94,33 +94,45 @@ function chainFault(detail: string): PathFault {
 class PathSearch {
   readonly #request: PathRequest;
   readonly #pool: readonly Certificate[];
-  #signatureChecks = 0;
+  readonly #signatures: IssuerSignatures;
+  /** Certificates that no anchor vouches for, of which it was found out why. */
+  readonly #explained = new Set<Certificate>();
   /** Why the longest path failed that was tried, the first one of that length. */
   #failed: { readonly length: number; readonly fault: PathFault } | undefined;
 
   constructor(request: PathRequest, pool: readonly Certificate[]) {
     this.#request = request;
-    this.#pool = pool;
+    this.#pool = pool.filter(({ der }, index) => pool.findIndex((other) => other.der.equals(der)) === index);
+    this.#signatures = new IssuerSignatures({
+      pool: this.#pool,
+      isUsable: (certificate) => this.#issuerFault(certificate, 0) === undefined,
+      anchorsOf: (issued) => this.#anchorsOf(issued).filter((anchor) => this.#anchorFault(anchor, 0) === undefined),
+      anchorsOfOneName: Math.max(1, ...[...request.anchors.bySubject.values()].map(({ length }) => length)),
+    });
   }
 
   from(leaf: Certificate): ValidPath | PathFault {
-    const found = this.#extend([leaf], 0);
+    const found = this.#extend([leaf], 0, true);
     if (found !== undefined) return found;
     return this.#failed?.fault ?? chainFault('no path to a trust anchor');
   }
 
-  /** `intermediates`: how many of the path are not the leaf and not self-issued. */
-  #extend(path: readonly Certificate[], intermediates: number): ValidPath | PathFault | undefined {
+  /**
+   * `intermediates`: how many of the path are not the leaf and not self-issued. Without `verified` a signature of the path was
+   * not looked at, since no anchor vouches for the issuer: then nothing is found but why not.
+   */
+  #extend(path: readonly Certificate[], intermediates: number, verified: boolean): ValidPath | PathFault | undefined {
     const last = path.at(-1);
     if (last === undefined) return undefined;
     const before = this.#failed;
-    for (const anchor of this.#request.anchors.bySubject.get(last.issuer.der.toString('hex')) ?? []) {
-      if (!mayHaveIssued(anchor, last)) continue;
-      const fault = this.#anchorFault(anchor, path, intermediates);
-      if (fault !== undefined) {
-        this.#fail(path.length + 1, chainFault(fault));
+    for (const anchor of this.#anchorsOf(last)) {
+      const fault = this.#anchorFault(anchor, intermediates);
+      const unsigned = fault === undefined ? this.#signatureFault(anchor, path) : `the trust anchor is ${fault}`;
+      if (unsigned !== undefined) {
+        this.#fail(path.length + 1, chainFault(unsigned));
         continue;
       }
+      if (!verified) continue;
       const end = this.#complete(path, anchor);
       if (end.ok || end.fault === 'revoked') return end;
       // What is wrong with a whole path says more than why others lead nowhere.
@@ -128,39 +140,63 @@ class PathSearch {
     }
     for (const issuer of this.#pool) {
       if (!mayHaveIssued(issuer, last) || path.some((other) => sameAuthority(other, issuer))) continue;
-      const fault = this.#issuerFault(issuer, path, intermediates);
-      if (fault !== undefined) {
-        this.#fail(path.length + 1, chainFault(fault));
-        continue;
-      }
-      const selfIssued = issuer.subject.der.equals(issuer.issuer.der);
-      const end = this.#extend([...path, issuer], intermediates + (selfIssued ? 0 : 1));
+      const end = this.#extendBy(issuer, path, intermediates, verified);
       if (end !== undefined) return end;
     }
     if (this.#failed === before) this.#fail(path.length, chainFault(unknownIssuer(last, path.length - 1)));
     return undefined;
   }
 
-  #anchorFault(anchor: Certificate, path: readonly Certificate[], intermediates: number): string | undefined {
+  #extendBy(
+    issuer: Certificate,
+    path: readonly Certificate[],
+    intermediates: number,
+    verified: boolean,
+  ): ValidPath | PathFault | undefined {
+    const unfit = this.#placeFault(issuer, path, intermediates);
+    const vouched = unfit === undefined && this.#signatures.isVouched(issuer);
+    const fault = vouched ? this.#signatureFault(issuer, path) : unfit;
+    if (fault !== undefined) {
+      this.#fail(path.length + 1, chainFault(fault));
+      return undefined;
+    }
+    if (!vouched) {
+      if (this.#explained.has(issuer)) return undefined;
+      this.#explained.add(issuer);
+    }
+    const selfIssued = issuer.subject.der.equals(issuer.issuer.der);
+    return this.#extend([...path, issuer], intermediates + (selfIssued ? 0 : 1), verified && vouched);
+  }
+
+  /** What speaks against the issuer as the next of this path, signatures left out. */
+  #placeFault(issuer: Certificate, path: readonly Certificate[], intermediates: number): string | undefined {
+    if (path.length + 2 > MAX_PATH_CERTIFICATES) return 'the path is too long';
+    const fault = this.#issuerFault(issuer, intermediates);
+    return fault === undefined ? undefined : `${placeOf(path.length)} is ${fault}`;
+  }
+
+  #anchorsOf(issued: Certificate): readonly Certificate[] {
+    const named = this.#request.anchors.bySubject.get(issued.issuer.der.toString('hex')) ?? [];
+    return named.filter((anchor) => mayHaveIssued(anchor, issued));
+  }
+
+  #anchorFault(anchor: Certificate, intermediates: number): string | undefined {
     const { atMs, purpose, enforceAnchorValidity } = this.#request;
-    const fault =
+    return (
       authorityFault(anchor, intermediates) ??
       (enforceAnchorValidity === false ? undefined : validityFault(anchor, atMs)) ??
-      criticalFault(anchor, purpose.handledCritical ?? [], purpose.extendedKeyUsage !== undefined);
-    return fault === undefined ? this.#signatureFault(anchor, path) : `the trust anchor is ${fault}`;
+      criticalFault(anchor, purpose.handledCritical ?? [], purpose.extendedKeyUsage !== undefined)
+    );
   }
 
-  #issuerFault(issuer: Certificate, path: readonly Certificate[], intermediates: number): string | undefined {
-    if (path.length + 2 > MAX_PATH_CERTIFICATES) return 'the path is too long';
-    const fault = authorityFault(issuer, intermediates) ?? generalFault(issuer, this.#request);
-    return fault === undefined ? this.#signatureFault(issuer, path) : `${placeOf(path.length)} is ${fault}`;
+  #issuerFault(issuer: Certificate, intermediates: number): string | undefined {
+    return authorityFault(issuer, intermediates) ?? generalFault(issuer, this.#request);
   }
 
-  /** Whether the issuer signed the last certificate of the path. */
+  /** Whether the issuer, for which an anchor vouches, signed the last certificate of the path. */
   #signatureFault(issuer: Certificate, path: readonly Certificate[]): string | undefined {
     const last = path.at(-1);
-    if (last === undefined || ++this.#signatureChecks > MAX_SIGNATURE_CHECKS) return 'too many possible issuers';
-    const fault = signatureFault(issuer, last);
+    const fault = last === undefined ? 'missing' : this.#signatures.fault(issuer, last);
     return fault === undefined ? undefined : `${placeOf(path.length - 1)} is ${fault}`;
   }
 

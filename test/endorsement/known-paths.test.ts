@@ -144,6 +144,42 @@ describe('a path that was refused', () => {
   });
 });
 
+describe('strangers', () => {
+  test('push out no path by another order of a good chain, or by padding it', () => {
+    const paths = new KnownPaths(2);
+    const good = ask(paths);
+    const leaf = makeLeaf({ serial: 50 });
+    const behind = [makeCa(), makeRoot(), ...[60, 61, 62].map((serial) => makeCa({ serial }))];
+    const orders = behind.flatMap((_, at) => {
+      const turned = [...behind.slice(at), ...behind.slice(0, at)];
+      return [turned, turned.toReversed(), turned.slice(1), [...turned, turned[0]!]];
+    });
+    for (const order of orders) expect(outcome(paths, { chain: [leaf, ...order] })).toBe('good');
+    expect(ask(paths)).toBe(good);
+  });
+
+  test('make no path forgotten by its leaf, before what is no good', () => {
+    const paths = new KnownPaths(10);
+    const good = ask(paths);
+    const [leaf] = CHAIN;
+    const others = trustAnchorsOf([makeRoot({ key: KEYS.other, signer: KEYS.other })]);
+    expect(outcome(paths, { anchors: others })).toBe('chain');
+    expect(outcome(paths, { chain: [leaf!, makeCa({ signer: KEYS.other })] })).toBe('chain');
+    expect(ask(paths)).toBe(good);
+  });
+
+  test('get nothing by the leaf of a path that is remembered: what is behind it decides', () => {
+    const paths = new KnownPaths(10);
+    expect(outcome(paths)).toBe('good');
+    const [leaf] = CHAIN;
+    for (const behind of [[], [makeRoot()], [makeCa({ signer: KEYS.other })], [CHAIN[1]!, Buffer.of(0)]]) {
+      expect(outcome(paths, { chain: [leaf!, ...behind] })).toBe('chain');
+      expect(outcome(new KnownPaths(10), { chain: [leaf!, ...behind] })).toBe('chain');
+    }
+    expect(outcome(paths, { chain: [] })).toBe('chain');
+  });
+});
+
 test('of more paths than are kept, the ones used last stay', () => {
   const paths = new KnownPaths(2);
   const of = (serial: number) => ask(paths, { chain: chains[serial]! });

@@ -620,6 +620,68 @@ describe('the way to an anchor', () => {
     expect(validateChain([makeLeaf()], [...anchors, good])).toMatch(/^chain: /);
   });
 
+  test('is given up after six good CAs of one name that did not issue the leaf', () => {
+    const anew = () => makeCa({ key: ecKey(), extensions: [basicConstraints(true), CA_USAGE] });
+    const others = Array.from({ length: 6 }, anew);
+    const leaf = makeLeaf({ extensions: [LEAF_USAGE] });
+    expect(validateChain([leaf, ...others.slice(1), makeCa()], [makeRoot()])).toBe('good');
+    expect(validateChain([leaf, ...others, makeCa()], [makeRoot()])).toBe(
+      'chain: CA 1 above the leaf is one that too many certificates may have issued',
+    );
+  });
+
+  test('is found beside self-made CAs, whose keys are not used', () => {
+    const keys = Array.from({ length: 6 }, () => ecKey());
+    const strangers = keys.map((key, index) =>
+      makeCa({ key, issuer: 'CA', signer: keys[(index + 1) % 6]!, extensions: [basicConstraints(true), CA_USAGE] }),
+    );
+    const extensions = [LEAF_USAGE];
+    expect(validateChain([makeLeaf({ extensions }), ...strangers, makeCa()], [makeRoot()])).toBe('good');
+    // Of a signature by one of them nothing is said, right or wrong: it was not looked at.
+    for (const signer of [keys[0]!, KEYS.other]) {
+      expect(validateChain([makeLeaf({ extensions, signer }), ...strangers], [makeRoot()])).toMatch(
+        /^chain: (the path is too long|the issuer of CA \d above the leaf is neither)/,
+      );
+    }
+  });
+
+  test('is found where signatures lead to the anchor, and nowhere else', () => {
+    const keyOf = { a: KEYS.ca, b: KEYS.other, root: KEYS.root };
+    const signers = (['a', 'b', 'root'] as const).flatMap((signer) =>
+      ['A', 'B', 'Root'].map((issuer) => ({ issuer, signer })),
+    );
+    const all = signers.flatMap(({ issuer, signer }) =>
+      (['a', 'b'] as const).flatMap((key) =>
+        ['A', 'B'].map((subject) => {
+          const names = { subject, key: keyOf[key], issuer, signer: keyOf[signer] };
+          const der = makeCa({ ...names, extensions: [basicConstraints(true), CA_USAGE] });
+          return { subject, key, issuer, signer, der };
+        }),
+      ),
+    );
+    const leaves = signers.map(({ issuer, signer }) => {
+      const der = makeLeaf({ issuer, signer: keyOf[signer], extensions: [LEAF_USAGE] });
+      return { issuer, signer, der };
+    });
+    let found = 0;
+    const check = (leaf: (typeof leaves)[number], pool: typeof all) => {
+      const above: { readonly issuer: string; readonly signer: string }[] = [leaf];
+      for (const { issuer, signer } of above) {
+        above.push(...pool.filter((one) => one.subject === issuer && one.key === signer && !above.includes(one)));
+      }
+      const good = above.some(({ issuer, signer }) => issuer === 'Root' && signer === 'root');
+      const said = validateChain(
+        [leaf, ...pool].map(({ der }) => der),
+        [makeRoot()],
+      );
+      expect(said === 'good').toBe(good);
+      if (good) found++;
+    };
+    const pools = fc.subarray(all, { minLength: 1, maxLength: 4 });
+    fc.assert(fc.property(fc.constantFrom(...leaves), pools, check), { numRuns: 200 });
+    expect(found).toBeGreaterThan(10);
+  });
+
   test('needs a leaf, and takes eight certificates', () => {
     const spare = Array.from({ length: 7 }, (_, serial) => makeCa({ serial: serial + 20 }));
     expect(validateChain([], [makeRoot()])).toBe('chain: no certificate was given');

@@ -25,7 +25,7 @@ export interface QuoteExpectations<V extends AkVouching = AkVouching> {
   readonly neededPcrs: PcrsByBank;
   /** What makes the AK believable, or ak.revoked, ak.untrusted, … */
   readonly trust: (ak: AkIdentity) => Result<V>;
-  /** AKs that were trusted before; those that are trusted now are put in. */
+  /** AKs that were trusted before; one that is trusted now, and signed this very binding, is put in. */
   readonly known?: TrustedAks;
 }
 
@@ -61,14 +61,15 @@ export function verifyQuote<V extends AkVouching>(
   if (!ak.ok) return ak;
   const trust = expectations.trust(ak.value);
   if (!trust.ok) return trust;
-  const [certificate] = evidence.ak === undefined ? evidence.akCertificates : [];
-  expectations.known?.put(ak.value, certificate === undefined ? undefined : sha256(certificate));
 
   const algorithm = verifyQuoteSignature(evidence.quoted, evidence.signature, ak.value);
   if (!algorithm.ok) return algorithm;
 
   const unbound = checkBinding(quote.value.extraData, expectations.extraData);
   if (unbound !== undefined) return unbound;
+  // Not before: AKs and their certificates are public, and whoever presents those of others would push out what is needed.
+  const [certificate] = evidence.ak === undefined ? evidence.akCertificates : [];
+  expectations.known?.put(ak.value, certificate === undefined ? undefined : sha256(certificate));
 
   const selected = checkSelection(quote.value.pcrSelect, expectations.neededPcrs);
   if (!selected.ok) return selected;

@@ -158,6 +158,22 @@ describe('the AK', () => {
     expect(first.ok && second.ok && first.value.ak.key === second.value.ak.key).toBe(true);
   });
 
+  test('is remembered only when it signed the binding, so that nobody pushes others out by AKs that are not theirs', () => {
+    const known = new TrustedAks(1);
+    expect(outcome(softwareQuote(AK), { known })).toBe('accepted');
+    const mine = verifyQuote(softwareQuote(AK), { ...EXPECTED, known });
+    const borrowed: readonly (readonly [TpmEvidence, string])[] = [
+      [{ ...softwareQuote(ECC), signature: encodeSignature(signBytes(ECC, Buffer.alloc(64))) }, 'signature'],
+      [quoteWith({ extraData: Buffer.alloc(32, 9) }), 'binding'],
+    ];
+    for (const [evidence, what] of borrowed) expect(outcome(evidence, { known })).toBe(`quote.${what}`);
+    const again = verifyQuote(softwareQuote(AK), { ...EXPECTED, known });
+    expect(mine.ok && again.ok && again.value.ak === mine.value.ak).toBe(true);
+    expect(outcome(softwareQuote(ECC), { known })).toBe('accepted');
+    const pushedOut = verifyQuote(softwareQuote(AK), { ...EXPECTED, known });
+    expect(mine.ok && pushedOut.ok && pushedOut.value.ak === mine.value.ak).toBe(false);
+  });
+
   test('with another Name is another Name, though the key is the same', () => {
     const renamed = { ...ECC.area, objectAttributes: ECC.area.objectAttributes | 0x400 };
     const trust: QuoteExpectations['trust'] = (ak) =>
