@@ -17,6 +17,7 @@ import { targets as receiptTargets } from './targets/receipt.js';
 import { targets as tileTargets } from './targets/tile.js';
 import { targets as tpmTargets } from './targets/tpm.js';
 import { targets as witnessTargets } from './targets/witness.js';
+import { targets as x509Targets } from './targets/x509.js';
 
 const BUDGET_MS = 100;
 const BATCH = 256;
@@ -47,6 +48,7 @@ const everyTarget: readonly FuzzTarget[] = [
   ...tileTargets,
   ...receiptTargets,
   ...witnessTargets,
+  ...x509Targets,
 ];
 const chosen = everyTarget.filter((target) => values.target === undefined || target.name.includes(values.target));
 if (chosen.length === 0) {

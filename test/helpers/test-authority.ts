@@ -114,7 +114,12 @@ export class TestAuthority {
 
   /** The CRL of the CA, or of the root, over serial numbers. */
   crl(of: 'ca' | 'root', serials: readonly bigint[], nextUpdateMs = this.#atMs + DAY_MS): RevocationList {
-    const der = crl({
+    return parseCrl(this.crlDer(of, serials, nextUpdateMs));
+  }
+
+  /** The same, not parsed. */
+  crlDer(of: 'ca' | 'root', serials: readonly bigint[], nextUpdateMs = this.#atMs + DAY_MS): Buffer {
+    return crl({
       issuer: of === 'ca' ? `${this.#name} CA` : `${this.#name} root`,
       signer: of === 'ca' ? this.#caKey : this.#rootKey,
       thisUpdate: this.#atMs - DAY_MS,
@@ -122,7 +127,6 @@ export class TestAuthority {
       revoked: serials.map((serial) => ({ serial })),
       extensions: [authorityKeyId(this.#id(of)), extension('2.5.29.20', false, int(1))],
     });
-    return parseCrl(der);
   }
 
   get #validity() {

@@ -195,7 +195,10 @@ describe('the rule that lets a certified AK in', () => {
     const instances = await world.deploy('instances', rules({ allow: { instance: [{ projectId: 'our-project' }] } }));
     const broken = Buffer.from(project);
     broken[broken.indexOf('our-project')] = 0;
-    for (const says of [[DIGITAL_SIGNATURE, AK_USAGE], [DIGITAL_SIGNATURE, AK_USAGE, broken]]) {
+    for (const says of [
+      [DIGITAL_SIGNATURE, AK_USAGE],
+      [DIGITAL_SIGNATURE, AK_USAGE, broken],
+    ]) {
       expect(await world.outcome(certified(machine, chainOf({ says })), instances)).toBe('ak.pending');
     }
   });
