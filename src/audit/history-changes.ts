@@ -2,6 +2,9 @@ import type { Entry, EntryOf } from '../translog/entry-types.js';
 import type { DeploymentFacts, Facts, KeyFacts, Say } from './history-facts.js';
 import { checkRelease, checkBroker } from './history-release.js';
 
+/** In place of the Name of an AK whose public area is not known. */
+const UNKNOWN_NAME = 'unknown';
+
 /** Takes what an entry changes into the facts, and says what does not fit to what was known before. */
 export function takeEntry(facts: Facts, index: number, entry: Entry, say: Say): void {
   switch (entry.type) {
@@ -104,7 +107,7 @@ function takeDeployment(facts: Facts, entry: EntryOf<'deployment.applied'>, say:
   }
   const rules = { trust, boot, bank, anyFromRoots };
   if (known === undefined) {
-    const nothing = { frozen: false, policies: new Map(), pins: new Map(), enrolled: new Set<string>() };
+    const nothing = { frozen: false, policies: new Map(), pins: new Map(), enrolled: new Map() };
     facts.deployments.set(name, { ...rules, ...nothing });
   } else {
     Object.assign(known, rules);
@@ -120,24 +123,33 @@ function takePolicy(facts: Facts, entry: EntryOf<'policy.registered'>, say: Say)
   });
 }
 
-/** An AK has one EK and one Name for good, until it is forgotten: whoever enrols it by another takes over its identity. */
+/** For a deployment, an AK has one EK and one Name for good, until it is forgotten: whoever enrols it by another takes over its identity. */
 function takeEnrolment(facts: Facts, entry: EntryOf<'attester.enrolled'>, say: Say): void {
   const { ak_spki_sha256: spki, ak_name: name, ek_spki_sha256: ek, replaced } = entry;
   const named = `AK ${spki}`;
   if (facts.revoked.has(spki)) say(`${named} is enrolled, which was revoked`);
   if (facts.revoked.has(`ek/${ek}`)) say(`${named} is enrolled by EK ${ek}, which was revoked`);
-  const known = facts.enrolled.get(spki);
-  if (known !== undefined && known.ek !== ek) say(`${named} is enrolled by EK ${ek}, while it was by EK ${known.ek}`);
-  if (known !== undefined && known.name !== name) say(`${named} is enrolled under another Name than before`);
-  facts.enrolled.set(spki, { name, ek });
-  deploymentOf(facts, entry.deployment, say)?.enrolled.add(spki);
+  const deployment = deploymentOf(facts, entry.deployment, say);
+  if (deployment !== undefined) {
+    const { enrolled, pins } = deployment;
+    const known = enrolled.get(spki);
+    if (known !== undefined && known.ek !== ek) say(`${named} is enrolled by EK ${ek}, while it was by EK ${known.ek}`);
+    // One that was pinned for its certificate alone gets its Name from the enrolment.
+    if (pins.get(spki) === UNKNOWN_NAME) pins.set(spki, name);
+    const names = [known?.name, pins.get(spki)];
+    if (names.some((each) => each !== undefined && each !== name)) {
+      say(`${named} is enrolled under another Name than before`);
+    }
+    enrolled.set(spki, { name, ek });
+  }
   if (replaced !== undefined) forget(facts, replaced, ek, say);
 }
 
+/** What another EK has enrolled is not forgotten with it. */
 function forget(facts: Facts, spki: string, ek: string, say: Say): void {
-  if (facts.enrolled.get(spki)?.ek !== ek) say(`AK ${spki} is forgotten, which EK ${ek} did not enrol`);
-  facts.enrolled.delete(spki);
-  for (const { enrolled } of facts.deployments.values()) enrolled.delete(spki);
+  const holding = [...facts.deployments.values()].filter(({ enrolled }) => enrolled.get(spki)?.ek === ek);
+  if (holding.length === 0) say(`AK ${spki} is forgotten, which EK ${ek} did not enrol`);
+  for (const { enrolled } of holding) enrolled.delete(spki);
 }
 
 function takeKey(facts: Facts, entry: EntryOf<'key.created'>, say: Say): void {

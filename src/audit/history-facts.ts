@@ -19,8 +19,8 @@ export interface DeploymentFacts {
   readonly policies: Map<string, PolicyFacts>;
   /** What an administrator trusts: SPKI hash to AK Name. */
   readonly pins: Map<string, string>;
-  /** SPKI hashes of the AKs that were enrolled for it by their EK. */
-  readonly enrolled: Set<string>;
+  /** The AKs that were enrolled for it by their EK, by SPKI hash. */
+  readonly enrolled: Map<string, EnrolledAk>;
 }
 
 /** An AK that credential activation has proved to live in the TPM of an EK. */
@@ -44,8 +44,6 @@ export interface Facts {
   readonly keys: Map<string, KeyFacts>;
   /** In lower case: a freeze goes by name without regard to case, and outlives the key. */
   readonly frozenKeys: Set<string>;
-  /** By the SPKI hash of the AK. */
-  readonly enrolled: Map<string, EnrolledAk>;
   /** SPKI hashes. */
   readonly quarantined: Set<string>;
   /** SPKI hashes of AKs, and what else was revoked, as `endorsement.revoked` names it. */
@@ -63,14 +61,13 @@ export function noFacts(): Facts {
     deployments: new Map(),
     keys: new Map(),
     frozenKeys: new Set(),
-    enrolled: new Map(),
     quarantined: new Set(),
     revoked: new Set(),
   };
 }
 
 export function factsToState(facts: Facts): FactsState {
-  const { broker, deployments, keys, frozenKeys, enrolled, quarantined, revoked } = facts;
+  const { broker, deployments, keys, frozenKeys, quarantined, revoked } = facts;
   return {
     ...(broker === undefined ? {} : { broker: { ...broker } }),
     deployments: mapped(deployments, ({ policies, pins, trust, enrolled: aks, ...rest }) => ({
@@ -78,7 +75,7 @@ export function factsToState(facts: Facts): FactsState {
       trust: [...trust],
       policies: Object.fromEntries(policies),
       pins: Object.fromEntries(pins),
-      enrolled: [...aks],
+      enrolled: mapped(aks, (ak) => ({ ...ak })),
     })),
     keys: mapped(keys, ({ state, deployments: linked, versions }) => ({
       state,
@@ -86,21 +83,20 @@ export function factsToState(facts: Facts): FactsState {
       versions: Object.fromEntries(versions),
     })),
     frozenKeys: [...frozenKeys],
-    enrolled: mapped(enrolled, (ak) => ({ ...ak })),
     quarantined: [...quarantined],
     revoked: [...revoked],
   };
 }
 
 export function factsFromState(state: FactsState): Facts {
-  const { broker, deployments, keys, frozenKeys, enrolled, quarantined, revoked } = state;
+  const { broker, deployments, keys, frozenKeys, quarantined, revoked } = state;
   return {
     broker: broker === undefined ? undefined : { ...broker },
     deployments: unmapped(deployments, ({ policies, pins, enrolled: aks, ...rest }) => ({
       ...rest,
       policies: new Map(Object.entries(policies)),
       pins: new Map(Object.entries(pins)),
-      enrolled: new Set(aks),
+      enrolled: unmapped(aks, (ak) => ak),
     })),
     keys: unmapped(keys, ({ state, deployments: linked, versions }) => ({
       state,
@@ -108,7 +104,6 @@ export function factsFromState(state: FactsState): Facts {
       versions: new Map(Object.entries(versions)),
     })),
     frozenKeys: new Set(frozenKeys),
-    enrolled: unmapped(enrolled, (ak) => ak),
     quarantined: new Set(quarantined),
     revoked: new Set(revoked),
   };

@@ -71,7 +71,7 @@ function checkAttester(facts: Facts, deployment: DeploymentFacts, entry: Release
   const spki = entry.ak_spki_sha256;
   if (facts.revoked.has(spki)) say(`released to AK ${spki}, which was revoked`);
   if (facts.quarantined.has(spki)) say(`released to AK ${spki}, which was in quarantine`);
-  for (const ek of new Set([entry.ek_spki_sha256, facts.enrolled.get(spki)?.ek])) {
+  for (const ek of new Set([entry.ek_spki_sha256, deployment.enrolled.get(spki)?.ek])) {
     if (ek !== undefined && facts.revoked.has(`ek/${ek}`)) say(`released to AK ${spki} of EK ${ek}, which was revoked`);
   }
   const trusts = deployment.trust.includes(entry.ak_trust);
@@ -88,7 +88,7 @@ function checkAttester(facts: Facts, deployment: DeploymentFacts, entry: Release
       }
       return;
     case 'ek-certificate':
-      if (!trusts || !isEnrolled(facts, deployment, entry)) {
+      if (!trusts || !isEnrolled(deployment, entry)) {
         say(
           `released to AK ${spki}, which EK ${entry.ek_spki_sha256 ?? '(none)'} did not enrol for deployment ${entry.deployment} by this Name`,
         );
@@ -103,11 +103,9 @@ function checkAttester(facts: Facts, deployment: DeploymentFacts, entry: Release
   }
 }
 
-function isEnrolled(facts: Facts, deployment: DeploymentFacts, entry: Release): boolean {
-  const known = facts.enrolled.get(entry.ak_spki_sha256);
-  return (
-    known?.ek === entry.ek_spki_sha256 && known?.name === entry.ak_name && deployment.enrolled.has(entry.ak_spki_sha256)
-  );
+function isEnrolled({ enrolled }: DeploymentFacts, entry: Release): boolean {
+  const known = enrolled.get(entry.ak_spki_sha256);
+  return known !== undefined && known.ek === entry.ek_spki_sha256 && known.name === entry.ak_name;
 }
 
 /** Certificates need a rule that lets the AK in, other kinds have none. A list stands in the document, which the log has the hash of. */

@@ -22,7 +22,7 @@ const Deployment = Type.Object(
     anyFromRoots: Type.Boolean(),
     policies: mapOf(Policy),
     pins: mapOf(text),
-    enrolled: Type.Array(text),
+    enrolled: mapOf(Type.Object({ name: text, ek: text }, closed)),
   },
   closed,
 );
@@ -40,7 +40,6 @@ const HistorySchema = Type.Object(
     deployments: mapOf(Deployment),
     keys: mapOf(Key),
     frozenKeys: Type.Array(text),
-    enrolled: mapOf(Type.Object({ name: text, ek: text }, closed)),
     quarantined: Type.Array(text),
     revoked: Type.Array(text),
   },

@@ -11,7 +11,7 @@ import type { CvmAllowance, Deployment } from '../policy/deployment.js';
 import { accept, reject, type Rejection, type Result } from '../reason/reason.js';
 import type { DecidingFacts } from './entitlement.js';
 import type { AttesterRecord } from './records.js';
-import { akPath, type CvmVouching, ekPath, type Vouchers } from './vouchers.js';
+import { akPath, type CvmVouching, ekPath, enrolmentFor, type Vouchers } from './vouchers.js';
 
 /** Which rule of the deployment lets a certified AK in; a root alone never does. */
 export type AllowedBy = 'ek' | 'ak' | 'instance' | 'administrator' | 'any-from-roots';
@@ -33,7 +33,7 @@ export interface AkTrusted extends AkVouching {
  * Refusals: ak.revoked for what was revoked, or what vouches for it (first, and by SPKI, so that changing free attributes,
  * and with them the Name, does not dodge it); ak.pending for an AK that is vouched for, but that no rule lets in, and
  * for one in quarantine; collateral.unavailable where a CRL is missing; else ak.untrusted. A pin stands by itself: of what
- * else vouches for the AK, only the revocation of its AK and of its EK ends it. NOT verified: the quote's signature.
+ * else vouches for the AK, only the revocation of the AK, and of the EK that it was enrolled by for this deployment, ends it. NOT verified: the quote's signature.
  */
 export function akTrust(
   vouchers: Vouchers,
@@ -43,7 +43,8 @@ export function akTrust(
 ): (ak: AkIdentity) => Result<AkTrusted> {
   return (ak) => {
     if (facts.akRevoked) return reject('ak.revoked', 'this AK has been revoked');
-    const { ek, quarantinedAtMs } = facts.attester ?? {};
+    const { quarantinedAtMs } = facts.attester ?? {};
+    const ek = enrolmentFor(facts.attester, deployment.name)?.ek;
     const ekRevoked = ek === undefined ? undefined : revokedOf(facts, [ekIdentity(ek.spkiSha256)]);
     if (ekRevoked !== undefined) return ekRevoked;
     if (quarantinedAtMs !== undefined) {
@@ -91,16 +92,16 @@ function pinned({ facts, deployment, ak }: Candidate): Outcome {
 }
 
 /** Only a public area has a Name: a record that has none either is not for whoever shows none. */
-function hasName({ area, name }: AkIdentity, { akName }: AttesterRecord): boolean {
+function hasName({ area, name }: AkIdentity, { akName }: Pick<AttesterRecord, 'akName'>): boolean {
   return area !== undefined && akName === name;
 }
 
 function byEk(candidate: Candidate): Outcome {
   const { vouchers, facts, deployment, ak } = candidate;
-  const { attester } = facts;
-  if (!deployment.attesters.trust.includes('ek-certificate') || attester?.ek === undefined) return undefined;
-  if (!hasName(ak, attester) || attester.enrolledFor?.includes(deployment.name) !== true) return undefined;
-  const { spkiSha256, certificates } = attester.ek;
+  const enrolment = enrolmentFor(facts.attester, deployment.name);
+  if (!deployment.attesters.trust.includes('ek-certificate') || enrolment === undefined) return undefined;
+  if (!hasName(ak, enrolment)) return undefined;
+  const { spkiSha256, certificates } = enrolment.ek;
   const path = ekPath(vouchers, deployment, certificates);
   if (!path.ok) return pathRefusal('EK', path);
   const revoked = revokedOf(facts, pathIdentities(path));

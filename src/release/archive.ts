@@ -8,7 +8,7 @@ import type { Circumstances } from './appraise.js';
 import type { ReleaseRequest } from './broker.js';
 import type { BrokerContext } from './context.js';
 import type { DecidingFacts } from './entitlement.js';
-import type { AttesterRecord } from './records.js';
+import type { AkEnrolment, AttesterRecord } from './records.js';
 import { StoreIntegrityError } from './store.js';
 
 const PURPOSE = 'portcullis/archive/v1';
@@ -39,9 +39,11 @@ interface Kept {
 }
 
 /** Bytes as base64url. */
-interface KeptAttester extends Omit<AttesterRecord, 'publicArea' | 'ek'> {
+interface KeptAttester extends Omit<AttesterRecord, 'publicArea' | 'enrolments'> {
   readonly publicArea: string;
-  readonly ek?: { readonly spkiSha256: string; readonly certificates: readonly string[] };
+  readonly enrolments?: readonly (Omit<AkEnrolment, 'ek'> & {
+    readonly ek: { readonly spkiSha256: string; readonly certificates: readonly string[] };
+  })[];
 }
 
 /**
@@ -133,20 +135,28 @@ function keptFacts(facts: DecidingFacts): Kept['facts'] {
   };
 }
 
-function keptAttester({ publicArea, ek, ...others }: AttesterRecord): KeptAttester {
+function keptAttester({ publicArea, enrolments, ...others }: AttesterRecord): KeptAttester {
+  const kept = enrolments?.map(({ ek, ...enrolment }) => ({
+    ...enrolment,
+    ek: { ...ek, certificates: ek.certificates.map(toBase64url) },
+  }));
   return {
     ...others,
     publicArea: toBase64url(publicArea),
-    ...(ek === undefined ? {} : { ek: { ...ek, certificates: ek.certificates.map(toBase64url) } }),
+    ...(kept === undefined ? {} : { enrolments: kept }),
   };
 }
 
-function openedAttester({ publicArea, ek, ...others }: KeptAttester): AttesterRecord {
+function openedAttester({ publicArea, enrolments, ...others }: KeptAttester): AttesterRecord {
   const opened = (text: string) => fromBase64url(text, 'attester');
+  const known = enrolments?.map(({ ek, ...enrolment }) => ({
+    ...enrolment,
+    ek: { ...ek, certificates: ek.certificates.map(opened) },
+  }));
   return {
     ...others,
     publicArea: opened(publicArea),
-    ...(ek === undefined ? {} : { ek: { ...ek, certificates: ek.certificates.map(opened) } }),
+    ...(known === undefined ? {} : { enrolments: known }),
   };
 }
 

@@ -80,7 +80,8 @@ export class Standings {
 
 function namesOf({ record, sighting }: KnownAttester): ReadonlySet<string> {
   const seen = sighting === undefined ? [] : [sighting.deployment];
-  return new Set([...(record?.deployments ?? []), ...(record?.enrolledFor ?? []), ...seen]);
+  const enrolledFor = (record?.enrolments ?? []).map(({ deployment }) => deployment);
+  return new Set([...(record?.deployments ?? []), ...enrolledFor, ...seen]);
 }
 
 function stateOf(
@@ -94,7 +95,7 @@ function stateOf(
   if (believed) return 'trusted';
   if (revokedBy !== undefined) return 'revoked';
   // The administrator's word is all there is of it: what else vouches for it comes with the evidence.
-  const unseen = record?.ek === undefined && (sighting?.certificates ?? []).length === 0;
+  const unseen = (record?.enrolments ?? []).length === 0 && (sighting?.certificates ?? []).length === 0;
   if (unseen && (record?.deployments ?? []).length > 0) return 'trusted';
   return ak === undefined && sighting?.state === 'trusted' ? 'trusted' : 'pending';
 }

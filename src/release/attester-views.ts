@@ -63,8 +63,8 @@ export async function presentAttester(standings: Standings, known: KnownAttester
     ...presentStanding(await standings.of(known)),
     deployments: record?.deployments ?? [],
     created_at: rfc3339(createdAtMs ?? 0),
-    ...(record?.enrolledFor === undefined ? {} : { enrolled_for: record.enrolledFor }),
-    ...presentEndorsement(record?.ek, sighting?.certificates[0]),
+    ...presentEnrolledFor(record),
+    ...presentEndorsement(onlyEk(record), sighting?.certificates[0]),
     ...(record?.quarantinedAtMs === undefined ? {} : { quarantined_at: rfc3339(record.quarantinedAtMs) }),
     ...(sighting === undefined ? {} : presentSighting(sighting)),
   };
@@ -72,7 +72,7 @@ export async function presentAttester(standings: Standings, known: KnownAttester
 
 /** What is authenticated comes before what was only seen. */
 function trustOf({ record, sighting }: KnownAttester): string {
-  if (record?.ek !== undefined) return 'ek-certificate';
+  if (record?.enrolments !== undefined && record.enrolments.length > 0) return 'ek-certificate';
   if (record !== undefined && record.deployments.length > 0) return 'pinned';
   return sighting?.trust ?? 'pinned';
 }
@@ -87,6 +87,16 @@ function presentStanding({ state, vouchedBy, revokedBy }: Standing) {
 
 function pemOf({ spki }: AkIdentity): string {
   return createPublicKey({ key: spki, format: 'der', type: 'spki' }).export({ format: 'pem', type: 'spki' }).toString();
+}
+
+function presentEnrolledFor({ enrolments }: Partial<AttesterRecord> = {}) {
+  return enrolments === undefined ? {} : { enrolled_for: enrolments.map(({ deployment }) => deployment).sort() };
+}
+
+/** Where several deployments know the AK by several EKs, no one of them is the EK of its TPM for everybody; `vouched_by` has them all. */
+function onlyEk({ enrolments = [] }: Partial<AttesterRecord> = {}): EkEndorsement | undefined {
+  const newest = enrolments.at(-1)?.ek;
+  return enrolments.every(({ ek }) => ek.spkiSha256 === newest?.spkiSha256) ? newest : undefined;
 }
 
 function presentEndorsement(ek: EkEndorsement | undefined, akCertificate: Buffer | undefined) {

@@ -10,6 +10,7 @@ import { attesterView, findAttester, noSuchAttester } from './inventory.js';
 import type { AttesterRecord } from './records.js';
 import type { StoreChange } from './store.js';
 import type { AttesterView } from './views.js';
+import { enrolmentFor } from './vouchers.js';
 
 /** An SPKI hash, an AK Name (nameAlg and its digest: SHA-256, SHA-384 or SHA-512), or the word in place of one. */
 const LOOKS_LIKE_AN_AK = /^(?:[0-9a-f]{64}|000[bcd](?:[0-9a-f]{2}){32,64}|unknown)$/i;
@@ -153,6 +154,10 @@ async function findConflict(
       `this key is known already under another Name (${record.akName}), with other attributes`,
     );
   }
+  const enrolledName = enrolmentFor(known, request.deployment)?.akName ?? record.akName;
+  if (ak === undefined && record.publicArea.length > 0 && record.akName !== enrolledName) {
+    return reject('resource.exists', 'this key is known under several Names; trust the AK by its public area');
+  }
   if ((request.name ?? record.name) !== record.name) {
     return reject('resource.exists', `this AK is known already as ${record.name}; leave --name out, or give that name`);
   }
@@ -168,9 +173,9 @@ function withoutQuarantine(record: AttesterRecord): AttesterRecord {
   return free;
 }
 
-/** A record with the public area of its AK, where it had none. */
+/** A record with the public area that the administrator gives, where it had none, or one that no administrator has vouched for. */
 function withPublicArea(record: AttesterRecord, ak: AkIdentity | undefined): AttesterRecord {
-  if (record.publicArea.length > 0 || ak === undefined) return record;
+  if (ak === undefined || (record.publicArea.length > 0 && record.deployments.length > 0)) return record;
   return { ...record, akName: ak.name, publicArea: ak.publicArea };
 }
 

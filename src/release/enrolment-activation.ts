@@ -8,12 +8,12 @@ import { accept, reject, type Rejection, type Result } from '../reason/reason.js
 import { akTrust } from './ak-trust.js';
 import type { Activated, ActivationRequest } from './broker.js';
 import type { BrokerContext } from './context.js';
-import { examine, type Examined, isGood, refuse, type Refusal } from './enrolment-checks.js';
+import { examine, type Examined, hasName, isGood, refuse, type Refusal } from './enrolment-checks.js';
 import { type Enrolment, openEnrolment } from './enrolment-token.js';
 import type { AttesterRecord } from './records.js';
 import type { StoreChange, StoreView } from './store.js';
 import type { ActivationView } from './views.js';
-import { type Vouchers, vouchersOf } from './vouchers.js';
+import { enrolmentFor, type Vouchers, vouchersOf } from './vouchers.js';
 
 /** AKs of one EK that no administrator trusts: the oldest is forgotten for a new one, so that a TPM that makes one at each boot fills nothing. */
 export const MAX_UNTRUSTED_AKS = 16;
@@ -75,23 +75,24 @@ interface Proved extends Examined<{ readonly spkiSha256: string }> {
 
 async function record(context: BrokerContext, change: StoreChange, proved: Proved): Promise<Result<Activated>> {
   const { deployment, known, ek, enrolment, ak, vouchers } = proved;
-  const created = known?.enrolledFor?.includes(deployment.name) !== true;
+  const before = enrolmentFor(known, deployment.name);
   const answer = (attester: AttesterRecord): Result<Activated> =>
-    accept({ created, answer: present(attester, proved) });
+    accept({ created: before === undefined, answer: present(attester, proved) });
   // What is kept stays while it is good, so that two certificates of one EK do not take turns.
-  const kept = known?.ek !== undefined && (await isGood(change, vouchers, deployment, known.ek)) ? known.ek : undefined;
-  if (known !== undefined && kept !== undefined && !created) return answer(known);
+  if (known !== undefined && before !== undefined && (await isGood(change, vouchers, deployment, before.ek))) {
+    return answer(known);
+  }
   if (!context.enrolmentLimits.changes.take(ek.spkiSha256, vouchers.nowMs)) {
     return reject('request.rate_limited', 'the TPM of this EK enrols too often');
   }
 
-  const certificates = kept?.certificates ?? enrolment.ekCertificates;
-  const attester: AttesterRecord = {
-    ...(known ?? (await newRecord(change, ak, vouchers.nowMs))),
-    ek: { spkiSha256: ek.spkiSha256, certificates },
-    enrolledFor: [...new Set([...(known?.enrolledFor ?? []), deployment.name])].sort(),
-  };
-  const replaced = known === undefined ? await oldestInExcess(change, ek.spkiSha256) : undefined;
+  const certificates = enrolment.ekCertificates;
+  const base = known === undefined ? await newRecord(change, ak, vouchers.nowMs) : withName(known, deployment.name, ak);
+  const enrolled = { deployment: deployment.name, akName: ak.name, ek: { spkiSha256: ek.spkiSha256, certificates } };
+  const others = (base.enrolments ?? []).filter((each) => each !== before);
+  const attester: AttesterRecord = { ...base, enrolments: [...others, enrolled] };
+  const isNewOfEk = known?.enrolments?.at(-1)?.ek.spkiSha256 !== ek.spkiSha256;
+  const replaced = isNewOfEk && mayBeForgotten(attester) ? await oldestInExcess(change, ek.spkiSha256) : undefined;
   const [certificate = Buffer.alloc(0)] = certificates;
   await change.append('attester.enrolled', {
     deployment: deployment.name,
@@ -100,9 +101,9 @@ async function record(context: BrokerContext, change: StoreChange, proved: Prove
     ak_spki_sha256: ak.spkiSha256,
     ek_spki_sha256: ek.spkiSha256,
     ek_certificate_sha256: sha256Hex(certificate),
-    replaced,
+    replaced: replaced?.spkiSha256,
   });
-  if (replaced !== undefined) await change.attesters.remove(replaced);
+  if (replaced !== undefined) await forget(change, replaced, ek.spkiSha256);
   await change.attesters.put(attester);
   return answer(attester);
 }
@@ -114,22 +115,40 @@ async function newRecord(view: StoreView, ak: AkIdentity, nowMs: number): Promis
   return { spkiSha256, akName, publicArea, name, deployments: [], createdAtMs: nowMs };
 }
 
+/**
+ * With the Name that a record of a bare certificate lacks. A pin for another deployment gets none from here: what an EK says
+ * counts for the deployment that believes this EK.
+ */
+function withName(record: AttesterRecord, deployment: string, ak: AkIdentity): AttesterRecord {
+  if (hasName(record) || record.deployments.some((each) => each !== deployment)) return record;
+  return { ...record, akName: ak.name, publicArea: ak.publicArea };
+}
+
 /** One in quarantine is never forgotten: it would come back without. */
-async function oldestInExcess(view: StoreView, ekSpkiSha256: string): Promise<string | undefined> {
-  const records = await view.attesters.ofEk(ekSpkiSha256);
-  const untrusted = records.filter((each) => each.deployments.length === 0 && each.quarantinedAtMs === undefined);
+function mayBeForgotten({ deployments, quarantinedAtMs }: AttesterRecord): boolean {
+  return deployments.length === 0 && quarantinedAtMs === undefined;
+}
+
+async function oldestInExcess(view: StoreView, ekSpkiSha256: string): Promise<AttesterRecord | undefined> {
+  const untrusted = (await view.attesters.ofEk(ekSpkiSha256)).filter(mayBeForgotten);
   if (untrusted.length < MAX_UNTRUSTED_AKS) return undefined;
-  return untrusted.reduce((a, b) => (b.createdAtMs < a.createdAtMs ? b : a)).spkiSha256;
+  return untrusted.reduce((a, b) => (b.createdAtMs < a.createdAtMs ? b : a));
+}
+
+/** What another EK has enrolled is not for this one to take away. */
+async function forget(change: StoreChange, record: AttesterRecord, ekSpkiSha256: string): Promise<void> {
+  const rest = (record.enrolments ?? []).filter(({ ek }) => ek.spkiSha256 !== ekSpkiSha256);
+  if (rest.length === 0) await change.attesters.remove(record.spkiSha256);
+  else await change.attesters.put({ ...record, enrolments: rest });
 }
 
 /** Whether the deployment believes the AK now, by the very rules of a release. */
 function present(attester: AttesterRecord, { vouchers, deployment, ak }: Proved): ActivationView {
   const trusted = akTrust(vouchers, { akRevoked: false, revoked: [], attester }, deployment, [])(ak).ok;
-  const { akName, spkiSha256 } = attester;
   return {
     attester: {
-      ak_name: akName,
-      ak_spki_sha256: spkiSha256,
+      ak_name: ak.name,
+      ak_spki_sha256: ak.spkiSha256,
       trust: 'ek-certificate',
       state: trusted ? 'trusted' : 'pending',
     },

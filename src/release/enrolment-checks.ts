@@ -6,9 +6,9 @@ import type { Deployment } from '../policy/deployment.js';
 import { accept, reject, type Rejection, type Result } from '../reason/reason.js';
 import type { BrokerContext } from './context.js';
 import { noSuchDeployment } from './deployments.js';
-import type { AttesterRecord } from './records.js';
+import type { AttesterRecord, EkEndorsement } from './records.js';
 import type { StoreView } from './store.js';
-import { ekPath, type Vouchers } from './vouchers.js';
+import { ekPath, enrolmentFor, type Vouchers } from './vouchers.js';
 
 /** Who is to be enrolled, as it was presented. */
 export interface Candidate {
@@ -68,7 +68,7 @@ export async function examine<E extends Ek>(
   const revoked = await revokedOf(view, path, ek.value.spkiSha256);
   if (revoked !== undefined) return reject('ek.revoked', `what vouches for the EK has been revoked: ${revoked}`);
   const known = await view.attesters.get(ak.spkiSha256);
-  const conflict = conflictOf(known, ak, ek.value.spkiSha256);
+  const conflict = conflictOf(known, name, ak, ek.value.spkiSha256);
   if (conflict !== undefined) return { ...conflict, conflict: conflictEntry(name, ak, ek.value) };
   return accept({ deployment, ek: ek.value, known });
 }
@@ -78,13 +78,16 @@ export async function isGood(
   view: StoreView,
   vouchers: Vouchers,
   deployment: Deployment,
-  { spkiSha256, certificates }: NonNullable<AttesterRecord['ek']>,
+  { spkiSha256, certificates }: EkEndorsement,
 ): Promise<boolean> {
   const path = ekPath(vouchers, deployment, certificates);
   return path.ok && (await revokedOf(view, path, spkiSha256)) === undefined;
 }
 
-/** What the caller is told; a conflict is recorded, best effort and not more often than its EK may cause it. */
+/**
+ * What the caller is told at activation; a conflict is recorded, best effort and not more often than its EK may cause it. Not
+ * before: certificates and public areas are no secrets, and whoever has but copied them writes nothing into the log.
+ */
 export function refuse(
   { store, clock, enrolmentLimits }: Pick<BrokerContext, 'store' | 'clock' | 'enrolmentLimits'>,
   { conflict, ...refusal }: Refusal,
@@ -114,16 +117,30 @@ async function revokedOf(view: StoreView, path: ValidPath, ekSpkiSha256: string)
   return undefined;
 }
 
-/** Activation proves that AK and EK share a TPM; that another one was there first is no error of a TPM, which makes no key twice. */
-function conflictOf(known: AttesterRecord | undefined, ak: AkIdentity, ekSpkiSha256: string): Rejection | undefined {
-  if (known === undefined) return undefined;
-  if (known.akName !== ak.name) {
-    return reject('attester.conflict', 'this key is known under another Name, with other attributes; make a new AK');
-  }
-  if (known.ek !== undefined && known.ek.spkiSha256 !== ekSpkiSha256) {
+/**
+ * Who was there first for this deployment keeps the AK. Activation proves that AK and EK share a TPM, where the maker certifies
+ * EKs of TPMs alone; an EK that other deployments believe in may be in no TPM at all, and decides nothing here.
+ */
+function conflictOf(
+  known: AttesterRecord | undefined,
+  deployment: string,
+  ak: AkIdentity,
+  ekSpkiSha256: string,
+): Rejection | undefined {
+  const enrolment = enrolmentFor(known, deployment);
+  if (enrolment !== undefined && enrolment.ek.spkiSha256 !== ekSpkiSha256) {
     return reject('attester.conflict', 'this AK is enrolled by another EK; enrol it by that one, or make a new AK');
   }
+  const pin = known?.deployments.includes(deployment) === true && hasName(known) ? known : undefined;
+  if ([enrolment, pin].some((each) => each !== undefined && each.akName !== ak.name)) {
+    return reject('attester.conflict', 'this key is known under another Name, with other attributes; make a new AK');
+  }
   return undefined;
+}
+
+/** Without a public area, an AK that was trusted or put aside for its certificate has none. */
+export function hasName({ publicArea }: AttesterRecord): boolean {
+  return publicArea.length > 0;
 }
 
 function conflictEntry(deployment: string, ak: AkIdentity, ek: Ek): Conflict {

@@ -9,7 +9,7 @@ import { defaultEkTemplate } from '../evidence/tpm/ek-template.js';
 import { accept, reject, type Result } from '../reason/reason.js';
 import type { EnrolmentRequest } from './broker.js';
 import type { BrokerContext } from './context.js';
-import { examine, refuse } from './enrolment-checks.js';
+import { examine } from './enrolment-checks.js';
 import { ENROLMENT_RANDOM_BYTES, MAX_EK_CHAIN_BYTES, sealEnrolment } from './enrolment-token.js';
 import { rfc3339 } from './time.js';
 import type { EnrolmentView } from './views.js';
@@ -32,7 +32,7 @@ export async function enrol(context: BrokerContext, request: EnrolmentRequest): 
     epoch: (await view.state()).epoch,
     examined: await examine(view, vouchers, { deployment, ak, certificates }, (leaf) => ekOf(leaf, given)),
   }));
-  if (!found.examined.ok) return refuse(context, found.examined);
+  if (!found.examined.ok) return reject(found.examined.reason, found.examined.detail);
   const { ek } = found.examined.value;
 
   const { token, credential } = sealEnrolment(context, {

@@ -9,6 +9,7 @@ import type { BrokerContext } from './context.js';
 import type { VersionState } from './entitlement.js';
 import type { AttesterRecord, Sighting } from './records.js';
 import type { ReleaseFacts } from './store.js';
+import { enrolmentFor } from './vouchers.js';
 
 /** An AK that has presented evidence. */
 export interface Seen {
@@ -75,6 +76,6 @@ function identityOf({
 
 /** What would make it believable, in the order in which a deployment asks. */
 function trustOf(attester: AttesterRecord | undefined, deployment: string, { akCertificates }: TpmEvidence): AkTrust {
-  if (attester?.ek !== undefined && attester.enrolledFor?.includes(deployment) === true) return 'ek-certificate';
+  if (enrolmentFor(attester, deployment) !== undefined) return 'ek-certificate';
   return akCertificates.length > 0 ? 'ak-certificate' : 'pinned';
 }

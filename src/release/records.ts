@@ -79,23 +79,29 @@ export interface EkEndorsement {
   readonly certificates: readonly Buffer[];
 }
 
+/** What credential activation has proved for one deployment. It counts there alone: whose roots are other ones believes other EKs. */
+export interface AkEnrolment {
+  readonly deployment: string;
+  /** The TPM Name, hex, that the AK was enrolled under. */
+  readonly akName: string;
+  readonly ek: EkEndorsement;
+}
+
 /** An AK that was pinned or enrolled. */
 export interface AttesterRecord {
   /** SHA-256 of the AK's SubjectPublicKeyInfo DER: the identity for revocation and inventory. */
   readonly spkiSha256: string;
-  /** The TPM Name of the AK, hex; must match the presented AK exactly. */
+  /** The TPM Name of the AK, hex, or `unknown`: what a pin is for; must match the presented AK exactly. */
   readonly akName: string;
-  /** TPMT_PUBLIC as registered. */
+  /** TPMT_PUBLIC as registered; empty where it is not known. */
   readonly publicArea: Buffer;
   /** What the administrator called it; unique. */
   readonly name: string;
   /** The deployments that an administrator trusts it for. */
   readonly deployments: readonly string[];
   readonly createdAtMs: number;
-  /** What vouches for it beside an administrator; kept for the deployments in `enrolledFor`. */
-  readonly ek?: EkEndorsement;
-  /** The deployments it was enrolled for; whether they believe it is for their rules to say. Sorted. */
-  readonly enrolledFor?: readonly string[];
+  /** One for each deployment that it was enrolled for, the newest last; whether that believes it is for its rules to say. */
+  readonly enrolments?: readonly AkEnrolment[];
   /** In quarantine since then: no deployment believes it until an administrator ends that. */
   readonly quarantinedAtMs?: number;
 }

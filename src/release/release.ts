@@ -132,7 +132,8 @@ async function factsFor(
   const query = { deployment, key, version, akSpkiSha256 };
   const facts = await store.releaseFacts(query);
   const certificates = evidence.ok ? evidence.value.akCertificates : [];
-  const vouched = certificates.length > 0 || facts.attester?.ek !== undefined || circumstances.cvm !== undefined;
+  const vouched =
+    certificates.length > 0 || facts.attester?.enrolments !== undefined || circumstances.cvm !== undefined;
   if (!vouched) return facts;
   if (!freshNonce(request, facts, circumstances).ok) return facts;
   const identities = vouchingIdentities(circumstances, facts.deployment?.deployment, facts.attester, certificates);

@@ -9,7 +9,7 @@ import type { Purpose } from '../endorsement/certificate-checks.js';
 import { AK_CERTIFICATE_PURPOSE, EK_CERTIFICATE_PURPOSE } from '../endorsement/tpm-identity.js';
 import type { Deployment } from '../policy/deployment.js';
 import type { BrokerContext } from './context.js';
-import type { AttesterRecord } from './records.js';
+import type { AkEnrolment, AttesterRecord } from './records.js';
 
 /** What a confidential-VM report that was verified, and is tied to the request, says of the AK of its machine. */
 export interface CvmVouching {
@@ -99,9 +99,14 @@ function pathOf(
   }
 }
 
+/** The enrolment of an AK for this deployment. Those for others say nothing here: an EK that their roots believe may be anybody's. */
+export function enrolmentFor(attester: AttesterRecord | undefined, deployment: string): AkEnrolment | undefined {
+  return attester?.enrolments?.find((each) => each.deployment === deployment);
+}
+
 /**
- * Everything that vouches for an AK by the rules of the deployment, each of which may have been revoked, and the EK of its
- * TPM where that is known, whatever the rules. Empty where nothing but the AK itself can be.
+ * Everything that vouches for an AK by the rules of the deployment, each of which may have been revoked, and the EK that it
+ * was enrolled by for this deployment, whatever the rules. Empty where nothing but the AK itself can be.
  */
 export function vouchingIdentities(
   vouchers: Vouchers,
@@ -115,9 +120,10 @@ export function vouchingIdentities(
   const take = (path: Path): void => {
     if (path.ok) for (const identity of pathIdentities(path)) identities.add(identity);
   };
-  if (attester?.ek !== undefined) {
-    identities.add(ekIdentity(attester.ek.spkiSha256));
-    if (trust.includes('ek-certificate')) take(ekPath(vouchers, deployment, attester.ek.certificates));
+  const enrolment = enrolmentFor(attester, deployment.name);
+  if (enrolment !== undefined) {
+    identities.add(ekIdentity(enrolment.ek.spkiSha256));
+    if (trust.includes('ek-certificate')) take(ekPath(vouchers, deployment, enrolment.ek.certificates));
   }
   if (trust.includes('ak-certificate') && certificates.length > 0) take(akPath(vouchers, deployment, certificates));
   return [...identities];

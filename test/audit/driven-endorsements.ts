@@ -24,6 +24,7 @@ async function enrolments(broker: TestBroker, maker: TpmMaker): Promise<void> {
   const kept = await CertifiedMachine.make(maker);
   const lost = await CertifiedMachine.make(maker);
   await broker.deploy('tpms', { attesters: { ...rules, trust: ['ek-certificate'] } });
+  await broker.deploy('more-tpms', { attesters: { ...rules, trust: ['ek-certificate'] } });
   await broker.key('tpmkey', 'tpms');
   for (const machine of [kept, lost]) valueOf(await machine.enrol(does, 'tpms'));
   await broker.release(kept.attester, TPMS);
@@ -39,15 +40,19 @@ async function enrolments(broker: TestBroker, maker: TpmMaker): Promise<void> {
     valueOf(await does.setAttesterQuarantined(ADMIN, lost.akSpkiSha256, quarantined));
     await broker.release(lost.attester, TPMS);
   }
-  await takenBack(broker, kept, await CertifiedMachine.make(maker));
+  await takenBack(broker, await CertifiedMachine.make(maker), maker);
   valueOf(await does.revokeIdentity(ADMIN, `ek/${lost.ekSpkiSha256}`));
   await broker.release(lost.attester, TPMS);
 }
 
-/** Records: another TPM claims the AK, and the clock of its own goes back. */
-async function takenBack({ broker: does, context }: TestBroker, owner: CertifiedMachine, taker: CertifiedMachine) {
-  const stolen = owner.attester.ak.tpm2bPublic.toString('base64url');
-  await does.enrol(taker.request('tpms', { ak: stolen }));
+/** Records: another EK claims the AK, which it then enrols elsewhere, and the clock of the TPM goes back. */
+async function takenBack({ broker: does, context }: TestBroker, owner: CertifiedMachine, maker: TpmMaker) {
+  const ek = await owner.tpm.ek('ecc384');
+  const taker = new CertifiedMachine(owner.tpm, ek, owner.attester.ak, maker.certify(ek));
+  const proof = await taker.prove(does, 'tpms');
+  valueOf(await owner.enrol(does, 'tpms'));
+  await does.activateEnrolment(proof);
+  valueOf(await taker.enrol(does, 'more-tpms'));
   await context.store.appendRecord('attester.regressed', {
     ak_spki_sha256: owner.akSpkiSha256,
     clock_before: '2',

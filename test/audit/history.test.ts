@@ -501,6 +501,18 @@ describe.each(['plain', 'salted'] as const)('a log with %s names', (logNames) =>
       expect(behind(enrolment, (log) => log.copy(enrolment))).toEqual([]);
     });
 
+    test('of another deployment says nothing of this one: another EK, another Name, and what is forgotten with it', () => {
+      const foreign = { deployment: 'more-tpms', ek_spki_sha256: OTHER_HASH, ak_name: `000b${OTHER_HASH}` };
+      expect(behind(enrolment, (log) => log.copy(enrolment, foreign))).toEqual([]);
+      const log = draft();
+      const { ak_spki_sha256 } = log.entries[log.at({ type: 'release', ak_allowed_by: 'any-from-roots' })]!;
+      const at = log.at({ type: 'attester.enrolled', ak_spki_sha256 });
+      log.insertBehind(at, log.copy(enrolment, { ...foreign, ak_spki_sha256 }));
+      const again = { ...foreign, ak_spki_sha256: OTHER_HASH, replaced: ak_spki_sha256 };
+      expect(log.problemsAt(log.insertBehind(at + 1, log.copy(enrolment, again)))).toEqual([]);
+      expect(log.problemsAt(log.at({ type: 'release', ak_allowed_by: 'any-from-roots' }))).toEqual([]);
+    });
+
     test('for a deployment that does not exist, or in the place of an AK of another EK', () => {
       expect(changed(enrolment, { deployment: 'nobody' })).toEqual([
         expect.stringMatching(/^deployment \S+ does not exist$/),

@@ -79,8 +79,11 @@ export class World {
       name: `ak-${spkiSha256.slice(0, 16)}`,
       deployments: [],
       createdAtMs: this.nowMs,
-      ek: { spkiSha256: sha256Hex(ekSpki), certificates },
-      enrolledFor: [...deployments].sort(),
+      enrolments: deployments.map((deployment) => ({
+        deployment,
+        akName: change.akName ?? machine.ak.name.toString('hex'),
+        ek: { spkiSha256: sha256Hex(ekSpki), certificates },
+      })),
       ...change,
     };
     await this.test.context.store.change(async (change) => {

@@ -85,7 +85,7 @@ describe('a replay', () => {
     const { sealed } = (await context.store.archived(id))!;
     const text = open(context.archive.key, sealed, bound).toString('utf8');
     const archived = valueOf(openAppraisal(context, id, sealed));
-    expect(archived.facts.attester?.ek?.certificates).toEqual([expect.any(Buffer), maker.ca]);
+    expect(archived.facts.attester?.enrolments?.[0]?.ek.certificates).toEqual([expect.any(Buffer), maker.ca]);
     const db = new Database(join(dataDir, 'portcullis.db'));
     const replayOf = async (kept: object) => {
       const blob = seal(context.archive.key, Buffer.alloc(12, 9), Buffer.from(JSON.stringify(kept)), bound);
@@ -101,8 +101,8 @@ describe('a replay', () => {
     expect(await withFacts({})).toMatchObject({ same: true });
     expect(await withFacts({ revoked: [`ek/${sha256Hex(ek)}`] })).toMatchObject({ refusal: { reason: 'ak.revoked' } });
     expect(await withAttester({ quarantinedAtMs: 1 })).toMatchObject({ refusal: { reason: 'ak.pending' } });
-    expect(await withAttester({ enrolledFor: [] })).toMatchObject({ refusal: { reason: 'ak.untrusted' } });
-    expect(await withAttester({ ek: undefined })).toMatchObject({ refusal: { reason: 'ak.untrusted' } });
+    expect(await withAttester({ enrolments: [] })).toMatchObject({ refusal: { reason: 'ak.untrusted' } });
+    expect(await withAttester({ enrolments: undefined })).toMatchObject({ refusal: { reason: 'ak.untrusted' } });
     // As an earlier version kept them: nothing but AKs could be revoked.
     expect(await withFacts({ revoked: undefined })).toMatchObject({ same: true });
     db.close();

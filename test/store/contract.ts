@@ -17,6 +17,7 @@ import {
   brokerRecord,
   commitFor,
   deployment,
+  enrolment,
   entriesOf,
   hash,
   initialise,
@@ -138,11 +139,13 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
         of: (change: StoreChange) => change.attesters,
         a: attester('a'),
         b: attester('b', {
-          ek: { spkiSha256: hash('ek'), certificates: [Buffer.from('leaf'), Buffer.from('CA')] },
-          enrolledFor: ['llm', 'other'],
+          enrolments: [
+            enrolment('llm', { spkiSha256: hash('ek'), certificates: [Buffer.from('leaf'), Buffer.from('CA')] }),
+            enrolment('other'),
+          ],
           quarantinedAtMs: NOW + 1,
         }),
-        c: attester('a', { deployments: [], enrolledFor: [], ek: { spkiSha256: hash('ek'), certificates: [] } }),
+        c: attester('a', { deployments: [], enrolments: [] }),
       },
       tokens: {
         of: (change: StoreChange) => change.tokens,
@@ -302,15 +305,18 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
       expect(await store.read((view) => view.attesters.list({ limit: 10 }))).toEqual([attester('a')]);
     });
 
-    test('attesters are found by their EK: those that have one, as long as they have it', async () => {
+    test('attesters are found by the EK of their newest enrolment: those that have one, as long as they have it', async () => {
       const store = await filled();
       const other = await open();
-      const by = (ek: string) => ({ ek: { spkiSha256: hash(ek), certificates: [Buffer.from(ek)] } });
+      const ekOf = (ek: string) => ({ spkiSha256: hash(ek), certificates: [Buffer.from(ek)] });
+      const by = (ek: string) => ({ enrolments: [enrolment('llm', ekOf(ek))] });
       const names = async (from: Store, ek: string) =>
         (await from.read((view) => view.attesters.ofEk(hash(ek)))).map((each) => each.name).sort();
       await store.change(async (change) => {
         for (const each of ['a', 'b']) await change.attesters.put(attester(each, by('one')));
-        await change.attesters.put(attester('c', by('two')));
+        await change.attesters.put(
+          attester('c', { enrolments: [...by('one').enrolments, enrolment('x', ekOf('two'))] }),
+        );
         await change.attesters.put(attester('none'));
         expect((await change.attesters.ofEk(hash('one'))).map((each) => each.name).sort()).toEqual(['a', 'b']);
       });
@@ -822,11 +828,16 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
       const store = await ready();
       const other = await open();
       const enrolled = attester('node', {
-        ek: { spkiSha256: hash('ek'), certificates: [Buffer.from([1, 0, 255]), Buffer.alloc(8192, 7)] },
-        enrolledFor: ['llm', 'other'],
+        enrolments: [
+          enrolment('other', { spkiSha256: hash('another ek'), certificates: [] }),
+          enrolment('llm', {
+            spkiSha256: hash('ek'),
+            certificates: [Buffer.from([1, 0, 255]), Buffer.alloc(8192, 7)],
+          }),
+        ],
         quarantinedAtMs: NOW,
       });
-      for (const record of [enrolled, attester('node', { enrolledFor: [] }), attester('node')]) {
+      for (const record of [enrolled, attester('node', { enrolments: [] }), attester('node')]) {
         await store.change((change) => change.attesters.put(record));
         for (const each of [store, other]) expect((await each.releaseFacts(query)).attester).toEqual(record);
       }
@@ -1046,9 +1057,7 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
         await change.keys.put(key('weights'));
         await change.keyVersions.put(version('weights', 1));
         await change.attesters.put(attester('node'));
-        await change.attesters.put(
-          attester('n2', { ek: { spkiSha256: hash('ek'), certificates: [] }, enrolledFor: ['a'] }),
-        );
+        await change.attesters.put(attester('n2', { enrolments: [enrolment('a')] }));
         await change.tokens.put(token('t'));
         await change.revocations.add(hash('r'));
         await change.revocations.add(`ek/${hash('ek')}`);

@@ -13,6 +13,7 @@ import {
   brokerRecord,
   commitFor,
   deployment,
+  enrolment,
   hash,
   initialise,
   key,
@@ -28,8 +29,7 @@ import {
 
 /** What node-a was enrolled with, all columns filled. */
 const ENROLLED = {
-  ek: { spkiSha256: hash('ek a'), certificates: [Buffer.from('ek'), Buffer.from('ca')] },
-  enrolledFor: ['llm-a'],
+  enrolments: [enrolment('llm-a', { spkiSha256: hash('ek a'), certificates: [Buffer.from('ek'), Buffer.from('ca')] })],
   quarantinedAtMs: NOW,
 };
 

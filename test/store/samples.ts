@@ -1,9 +1,11 @@
 import type { Json } from '../../src/bytes/canonical-json.js';
 import { sha256 } from '../../src/crypto/digest.js';
 import type {
+  AkEnrolment,
   AttesterRecord,
   BrokerRecord,
   DeploymentRecord,
+  EkEndorsement,
   KeyRecord,
   KeyVersionRecord,
   PolicyLink,
@@ -92,6 +94,13 @@ export function version(parent: string, sequence: number, members: Partial<KeyVe
     createdAtMs: NOW,
     ...members,
   };
+}
+
+export function enrolment(
+  deployment: string,
+  ek: EkEndorsement = { spkiSha256: hash('ek'), certificates: [Buffer.from('ek')] },
+): AkEnrolment {
+  return { deployment, akName: `000b${hash(deployment)}`, ek };
 }
 
 export function attester(name: string, members: Partial<AttesterRecord> = {}): AttesterRecord {

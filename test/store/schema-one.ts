@@ -7,6 +7,7 @@ import {
   brokerRecord,
   commitFor,
   deployment,
+  enrolment,
   entriesOf,
   hash,
   key,
@@ -61,7 +62,7 @@ export async function expectMigrated(store: Store): Promise<void> {
   expect((await entriesOf(store)).map((each) => each['type'])).toEqual(['broker.started', 'seed', 'again', 'release']);
   expect(await store.listSightings({ limit: 9 })).toEqual([]);
 
-  const enrolled = { ek: { spkiSha256: hash('ek'), certificates: [Buffer.from('ek')] }, enrolledFor: ['llm'] };
+  const enrolled = { enrolments: [enrolment('llm')] };
   await store.change((change) => change.attesters.put(attester('Node-1', enrolled)));
   expect(await store.read((view) => view.attesters.ofEk(hash('ek')))).toEqual([attester('Node-1', enrolled)]);
   expect(await store.commitRelease(await commitFor(store, 'a'))).toEqual({ outcome: 'replayed' });

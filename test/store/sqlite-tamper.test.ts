@@ -11,6 +11,7 @@ import {
   brokerRecord,
   commitFor,
   deployment,
+  enrolment,
   hash,
   initialise,
   key,
@@ -38,8 +39,7 @@ const SINGLE = ['broker', 'state'];
 
 /** What node-a was enrolled with, all columns filled. */
 const ENROLLED = {
-  ek: { spkiSha256: hash('ek a'), certificates: [Buffer.from('ek'), Buffer.from('ca')] },
-  enrolledFor: ['llm-a'],
+  enrolments: [enrolment('llm-a', { spkiSha256: hash('ek a'), certificates: [Buffer.from('ek'), Buffer.from('ca')] })],
   quarantinedAtMs: NOW,
 };
 

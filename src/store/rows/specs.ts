@@ -4,7 +4,7 @@ import type {
   AttesterRecord,
   BrokerRecord,
   DeploymentRecord,
-  EkEndorsement,
+  AkEnrolment,
   KeyRecord,
   KeyVersionRecord,
   PolicyLink,
@@ -179,9 +179,9 @@ export const ATTESTERS: TableSpec<AttesterRecord> = {
     name: record.name,
     deployments: JSON.stringify(record.deployments),
     created_at_ms: record.createdAtMs,
-    ek_spki_sha256: record.ek?.spkiSha256 ?? null,
-    ek_certificates: record.ek === undefined ? null : JSON.stringify(record.ek.certificates.map(toBase64url)),
-    enrolled_for: record.enrolledFor === undefined ? null : JSON.stringify(record.enrolledFor),
+    // To find the AKs of an EK by; that of the newest, where there are several.
+    ek_spki_sha256: record.enrolments?.at(-1)?.ek.spkiSha256 ?? null,
+    enrolments: record.enrolments === undefined ? null : JSON.stringify(record.enrolments.map(storedEnrolment)),
     quarantined_at_ms: record.quarantinedAtMs ?? null,
   }),
   fromRow: (row) => ({
@@ -191,18 +191,29 @@ export const ATTESTERS: TableSpec<AttesterRecord> = {
     name: text(row, 'name'),
     deployments: JSON.parse(text(row, 'deployments')) as string[],
     createdAtMs: integer(row, 'created_at_ms'),
-    ...(row['ek_spki_sha256'] === null ? {} : { ek: ekOf(row) }),
-    ...(row['enrolled_for'] === null ? {} : { enrolledFor: JSON.parse(text(row, 'enrolled_for')) as string[] }),
+    ...(row['enrolments'] === null ? {} : { enrolments: enrolmentsOf(row) }),
     ...optional('quarantinedAtMs', row['quarantined_at_ms'], integer(row, 'quarantined_at_ms')),
   }),
 };
 
-function ekOf(row: Row): EkEndorsement {
-  const certificates = JSON.parse(text(row, 'ek_certificates')) as string[];
-  return {
-    spkiSha256: text(row, 'ek_spki_sha256'),
-    certificates: certificates.map((certificate) => fromBase64url(certificate, 'ek_certificates')),
-  };
+/** JSON. */
+interface StoredEnrolment extends Omit<AkEnrolment, 'ek'> {
+  readonly ek: string;
+  /** DER, base64url. */
+  readonly certificates: readonly string[];
+}
+
+function storedEnrolment({ deployment, akName, ek }: AkEnrolment): StoredEnrolment {
+  return { deployment, akName, ek: ek.spkiSha256, certificates: ek.certificates.map(toBase64url) };
+}
+
+function enrolmentsOf(row: Row): readonly AkEnrolment[] {
+  const stored = JSON.parse(text(row, 'enrolments')) as readonly StoredEnrolment[];
+  return stored.map(({ deployment, akName, ek, certificates }) => ({
+    deployment,
+    akName,
+    ek: { spkiSha256: ek, certificates: certificates.map((each) => fromBase64url(each, 'enrolments')) },
+  }));
 }
 
 export const TOKENS: TableSpec<TokenRecord> = {

@@ -1,8 +1,7 @@
 /** What vouches for an AK beside an administrator; and what AKs were seen to be, which decides nothing. */
 export const endorsements = `
 ALTER TABLE attesters ADD COLUMN ek_spki_sha256 text COLLATE "C";
-ALTER TABLE attesters ADD COLUMN ek_certificates text COLLATE "C";
-ALTER TABLE attesters ADD COLUMN enrolled_for text COLLATE "C";
+ALTER TABLE attesters ADD COLUMN enrolments text COLLATE "C";
 ALTER TABLE attesters ADD COLUMN quarantined_at_ms bigint;
 CREATE INDEX attesters_by_ek ON attesters (lower(ek_spki_sha256));
 

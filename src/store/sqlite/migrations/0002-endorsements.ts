@@ -1,8 +1,7 @@
 /** What vouches for an AK beside an administrator; and what AKs were seen to be, which decides nothing. */
 export const endorsements = `
 ALTER TABLE attesters ADD COLUMN ek_spki_sha256 TEXT;
-ALTER TABLE attesters ADD COLUMN ek_certificates TEXT;
-ALTER TABLE attesters ADD COLUMN enrolled_for TEXT;
+ALTER TABLE attesters ADD COLUMN enrolments TEXT;
 ALTER TABLE attesters ADD COLUMN quarantined_at_ms INTEGER;
 CREATE INDEX attesters_by_ek ON attesters (ek_spki_sha256) WHERE ek_spki_sha256 IS NOT NULL;
 
