@@ -97,11 +97,14 @@ function smallInteger(wrapper: DerReader, field: string): number {
  */
 export function verifyScheme(
   { scheme, hash }: SignatureScheme,
-  { type, key }: CertifiedKey,
+  certified: CertifiedKey,
   data: Buffer,
   signature: Buffer,
 ): boolean {
-  if ((scheme === 'ecdsa') !== (type === 'ec')) return false;
+  const { key } = certified;
+  if ((scheme === 'ecdsa') !== (certified.type === 'ec')) return false;
+  // RFC 8017 sections 8.1.2 and 8.2.2: as long as the modulus. OpenSSL takes one whose leading zero was left out.
+  if (certified.type === 'rsa' && signature.length !== Math.ceil(certified.bits / 8)) return false;
   try {
     switch (scheme) {
       case 'ecdsa':
