@@ -32,8 +32,10 @@ export interface AkTrusted extends AkVouching {
  * development profile, the simulator CA. Without a public area an AK has no Name, and neither pin nor enrolment is for it.
  * Refusals: ak.revoked for what was revoked, or what vouches for it (first, and by SPKI, so that changing free attributes,
  * and with them the Name, does not dodge it); ak.pending for an AK that is vouched for, but that no rule lets in, and
- * for one in quarantine; collateral.unavailable where a CRL is missing; else ak.untrusted. A pin stands by itself: of what
- * else vouches for the AK, only the revocation of the AK, and of the EK that it was enrolled by for this deployment, ends it. NOT verified: the quote's signature.
+ * for one in quarantine; collateral.unavailable where a CRL is missing; else ak.untrusted. A pin ends with the revocation of
+ * the AK, of the EK that it was enrolled by for this deployment, and, where the deployment goes by EK certificates, of
+ * anything on that EK's path. Revoked certificates of the AK itself end it where they are sent: who leaves them out keeps the
+ * pin. NOT verified: the quote's signature.
  */
 export function akTrust(
   vouchers: Vouchers,
@@ -53,7 +55,7 @@ export function akTrust(
     const refusals: Rejection[] = [];
     let believed: Outcome;
     for (const kind of [pinned, byEk, byCertificate, byCvmReport, bySimulator]) {
-      // Certificates that the deployment goes by are looked at for a pinned AK too: revoking what vouches for it ends the pin.
+      // Certificates that the deployment goes by are looked at for a pinned AK too: what is revoked of them ends the pin.
       if (believed !== undefined && kind !== byEk && kind !== byCertificate) continue;
       const outcome = kind({ vouchers, facts, deployment, certificates, ak });
       if (outcome?.ok === true) believed ??= outcome;

@@ -23,8 +23,8 @@ export function addRevoke(attester: Command, act: Act): void {
     description:
       'Revokes one AK for every deployment, or all that a TPM (its EK), a certificate, a CA or a chip vouches for: on the ' +
       'very next release, requests in flight included, and for good. It is no recall: what was released is released. What ' +
-      'the broker has never seen can be revoked too. Where a deployment trusts pinned AKs alone, certificates and CAs mean ' +
-      'nothing to it: revoke the AK itself, or its EK.',
+      'the broker has never seen can be revoked too. An AK that is pinned may outlast certificates and CAs: to be sure, ' +
+      'revoke the AK itself, or its EK.',
     examples: [
       'portcullis attester revoke node-1',
       'portcullis attester revoke 9f64…(SPKI hash, 64 hex digits)…0a',
