@@ -53,6 +53,11 @@ export class Reader {
     return this.#bytes.readUInt32LE(this.#take(4, field));
   }
 
+  /** Unsigned, 64 bits, little-endian. */
+  u64le(field: string): bigint {
+    return this.#bytes.readBigUInt64LE(this.#take(8, field));
+  }
+
   /** Exactly `length` bytes, as a view. */
   take(length: number, field: string): Buffer {
     const start = this.#take(length, field);

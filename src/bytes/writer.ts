@@ -1,4 +1,4 @@
-/** Builds big-endian wire structures; the mirror of Reader. Throws RangeError for a value that does not fit its field: a bug of the caller. */
+/** Builds wire structures; the mirror of Reader. Throws RangeError for a value that does not fit its field: a bug of the caller. */
 export class Writer {
   readonly #parts: Buffer[] = [];
 
@@ -23,6 +23,24 @@ export class Writer {
   u64be(value: bigint): this {
     const part = Buffer.alloc(8);
     part.writeBigUInt64BE(value);
+    return this.bytes(part);
+  }
+
+  u16le(value: number): this {
+    const part = Buffer.alloc(2);
+    part.writeUInt16LE(value);
+    return this.bytes(part);
+  }
+
+  u32le(value: number): this {
+    const part = Buffer.alloc(4);
+    part.writeUInt32LE(value);
+    return this.bytes(part);
+  }
+
+  u64le(value: bigint): this {
+    const part = Buffer.alloc(8);
+    part.writeBigUInt64LE(value);
     return this.bytes(part);
   }
 

@@ -100,9 +100,12 @@ describe('the reader', () => {
     expect(() => new Reader(Buffer.alloc(1)).end('TPMS_ATTEST')).toThrow('TPMS_ATTEST: 1 trailing bytes');
   });
 
-  test('reads little-endian where a format says so', () => {
-    const reader = new Reader(Buffer.from([1, 0, 2, 0, 0, 0]));
-    expect([reader.u16le('a'), reader.u32le('b')]).toEqual([1, 2]);
+  test('reads, and the writer writes, little-endian where a format says so', () => {
+    const written = new Writer().u16le(1).u32le(2).u64le(3n).finish();
+    expect(written.toString('hex')).toBe('0100020000000300000000000000');
+    const reader = new Reader(written);
+    expect([reader.u16le('a'), reader.u32le('b'), reader.u64le('c')]).toEqual([1, 2, 3n]);
+    expect(() => new Reader(Buffer.alloc(7)).u64le('tcb')).toThrow('tcb: needs 8 bytes, 7 are left');
   });
 });
 
