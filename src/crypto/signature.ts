@@ -50,16 +50,29 @@ export function rsaKey(n: Buffer): KeyObject {
 
 /** The EC key with this point; x and y big-endian, of full field length. Throws MalformedError for a point off the curve. */
 export function ecKey(curve: CurveName, x: Buffer, y: Buffer): KeyObject {
-  return importJwk({ kty: 'EC', crv: curve, x: toBase64url(x), y: toBase64url(y) });
+  // By JWK OpenSSL multiplies the point by the order of the group, which is cheap for P-256 alone.
+  return curve === 'P-256'
+    ? importJwk({ kty: 'EC', crv: curve, x: toBase64url(x), y: toBase64url(y) })
+    : importSpki(ecSpki(curve, x, y));
+}
+
+function importSpki(key: Buffer): KeyObject {
+  try {
+    return createPublicKey({ key, format: 'der', type: 'spki' });
+  } catch {
+    throw new MalformedError(NO_KEY);
+  }
 }
 
 function importJwk(key: Record<string, string>): KeyObject {
   try {
     return createPublicKey({ key, format: 'jwk' });
   } catch {
-    throw new MalformedError('not a public key, or its point is not on the curve');
+    throw new MalformedError(NO_KEY);
   }
 }
+
+const NO_KEY = 'not a public key, or its point is not on the curve';
 
 /** RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2) over the bytes of `data`. */
 export function verifyRsassa(hash: HashName, key: KeyObject, data: Buffer, signature: Buffer): boolean {
