@@ -40,6 +40,11 @@ const MAY_IMPORT = {
 /** Siblings that do not know each other, but for those named behind. */
 const SEPARATE = [
   ['evidence', 'tpm'],
+  ['evidence', 'hcl'],
+  ['evidence', 'snp'],
+  ['evidence', 'tdx'],
+  ['evidence', 'gpu'],
+  ['evidence', 'authority'],
   ['http', 'native'],
   ['http', 'log'],
   ['http', 'witness'],
@@ -88,7 +93,8 @@ module.exports = {
       from: { path: '^src/simulator/' },
       to: {
         path: '^src/evidence/',
-        pathNot: '^src/evidence/(?:tpm/(?:constants|structures)|evidence)\\.ts$',
+        pathNot:
+          '^src/evidence/(?:tpm/(?:constants|structures)|(?:hcl|snp|tdx|gpu)/(?:constants|evidence)|evidence)\\.ts$',
         dependencyTypesNot: ['type-only'],
       },
     },
