@@ -7,6 +7,7 @@ import type { Profile } from '../release/records.js';
 import { type Given, readEnvironment, readFileSource, readFlags } from './sources.js';
 import { SETTINGS, type SettingPath } from './settings.js';
 import { type Address, isLoopback } from './values.js';
+import type { AuthorityEntry } from './authority-list.js';
 import { insecureStore, type StoreUrl } from './store-url.js';
 import { insecureWitness, type WitnessEntry } from './witness-list.js';
 
@@ -34,6 +35,10 @@ export interface Config {
     /** Whether a certificate of which no CRL speaks is refused. */
     readonly requireCrls: boolean;
   };
+  /** What makers of hardware publish; undefined: in the data directory, where there is such a folder. */
+  readonly collateral: { readonly dir: string | undefined };
+  /** Issuers of attestation tokens whose claims are believed. */
+  readonly authorities: readonly AuthorityEntry[];
   readonly explain: 'full' | 'codes';
   readonly log: {
     readonly names: 'plain' | 'salted';
@@ -116,6 +121,7 @@ function assemble(read: Read, errors: string[]): Config | undefined {
   const enrolmentsPerSecond = read('limits.enrolments_per_second');
   const [crls, requireCrls] = [read('endorsement.crls'), read('endorsement.require_crls')];
   const explain = read('explain');
+  const authorities = read('authorities');
   const [witnesses, quorum] = [read('log.witnesses'), read('log.quorum')];
   const [names, checkpointFile, archive] = [read('log.names'), read('log.checkpoint_file'), read('archive.evidence')];
 
@@ -149,6 +155,7 @@ function assemble(read: Read, errors: string[]): Config | undefined {
   if (dataDir === undefined || listen === undefined || bodyBytes === undefined) return undefined;
   if (challengeTtlMs === undefined || releasesPerSecond === undefined || explain === undefined) return undefined;
   if (enrolmentsPerSecond === undefined || requireCrls === undefined) return undefined;
+  if (authorities === undefined) return undefined;
   if (names === undefined || archive === undefined || witnesses === undefined || quorum === undefined) return undefined;
   const tls =
     cert === undefined || key === undefined
@@ -164,6 +171,8 @@ function assemble(read: Read, errors: string[]): Config | undefined {
     store,
     limits,
     endorsement: { crls, requireCrls: requireCrls === 'true' },
+    collateral: { dir: read('collateral.dir') },
+    authorities,
     explain,
     log: { names, checkpointFile, witnesses, quorum },
     archiveEvidence: archive === 'on',

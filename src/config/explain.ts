@@ -34,6 +34,8 @@ function valuesOf(config: Config): Readonly<Record<SettingPath, string | undefin
       limits.enrolmentsPerSecond === 0 ? '0, unlimited' : String(limits.enrolmentsPerSecond),
     'endorsement.crls': config.endorsement.crls,
     'endorsement.require_crls': String(config.endorsement.requireCrls),
+    'collateral.dir': config.collateral.dir,
+    authorities: config.authorities.length === 0 ? 'none' : config.authorities.map(({ issuer }) => issuer).join(', '),
     'log.names': config.log.names,
     'log.checkpoint_file': config.log.checkpointFile,
     'log.witnesses': witnessesOf(config),

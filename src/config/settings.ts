@@ -1,5 +1,6 @@
 import type { Profile } from '../release/records.js';
 import { type Address, address, duration, integer, line, oneOf, type Parse, size } from './values.js';
+import { type AuthorityEntry, authorityList } from './authority-list.js';
 import { type StoreUrl, storeUrl } from './store-url.js';
 import { type WitnessEntry, witnessList } from './witness-list.js';
 
@@ -14,6 +15,8 @@ export interface Setting<T> {
   readonly truth?: true;
   /** A list in the file; as text, in the environment, its JSON. */
   readonly list?: true;
+  /** Members of a list that name files, relative to the configuration file where they are no URLs. */
+  readonly fileMembers?: readonly string[];
   readonly description: string;
 }
 
@@ -30,8 +33,8 @@ function truth(description: string): Setting<'true' | 'false'> {
   return { parse: oneOf('true', 'false'), description, truth: true, fallback: 'false' };
 }
 
-function list<T>(parse: Parse<T>, description: string): Setting<T> {
-  return { parse, description, list: true, fallback: '[]' };
+function list<T>(parse: Parse<T>, description: string, ...fileMembers: readonly string[]): Setting<T> {
+  return { parse, description, list: true, fallback: '[]', fileMembers };
 }
 
 /** Every setting there is, by its path in the file (contract, section 5). */
@@ -65,6 +68,15 @@ export const SETTINGS = {
     'a directory with CRLs of TPM makers and clouds, *.crl and *.pem; unset: none are looked at',
   ),
   'endorsement.require_crls': truth('true: certificates that no CRL speaks of are refused'),
+  'collateral.dir': file(
+    'a directory with what makers of hardware publish: TCB info, QE identity, CRLs, RIMs; unset: collateral in data_dir, if it is there',
+  ),
+  authorities: list<readonly AuthorityEntry[]>(
+    authorityList,
+    'issuers of attestation tokens whose claims are believed, each with issuer, and ca, jwks or algorithms where needed',
+    'ca',
+    'jwks',
+  ),
   'log.names': setting(
     oneOf('plain', 'salted'),
     'salted: names of deployments and keys stand in the public log as salted hashes',
@@ -87,7 +99,6 @@ export type SettingPath = keyof typeof SETTINGS;
 
 /** Names of the contract that this version does not have: they are refused, not ignored. */
 export const UNSUPPORTED: Readonly<Record<string, string>> = {
-  authorities: 'this version believes no attestation tokens; remove it',
   azure: 'this version has no Azure face; remove it',
 };
 
@@ -115,6 +126,12 @@ export function isFileName(path: SettingPath): boolean {
 /** Whether a setting is a list in the file. */
 export function isList(path: SettingPath): boolean {
   return 'list' in SETTINGS[path];
+}
+
+/** The members of a list that name files. */
+export function fileMembersOf(path: SettingPath): readonly string[] {
+  const setting: Setting<unknown> = SETTINGS[path];
+  return setting.fileMembers ?? [];
 }
 
 /** Whether a setting is true or false in the file. */

@@ -2,6 +2,7 @@ import { dirname, isAbsolute, join } from 'node:path';
 import { parseDocument } from 'yaml';
 import {
   COMMAND_VARIABLES,
+  fileMembersOf,
   isFileName,
   isList,
   isSettingPath,
@@ -56,7 +57,12 @@ export function readFileSource({ path, text }: { readonly path: string; readonly
       if (prefix === '' && typeof name === 'string' && Object.hasOwn(UNSUPPORTED, name)) {
         if (asksForSomething(value)) errors.push(`${path}: ${name}: ${UNSUPPORTED[name] ?? ''}`);
       } else if (isSettingPath(at)) {
-        const scalar = isList(at) ? listText(value) : isTruth(at) ? truthText(value) : scalarText(value);
+        const beside = (name: string): string => besideFile(path, name);
+        const scalar = isList(at)
+          ? listText(value, fileMembersOf(at), beside)
+          : isTruth(at)
+            ? truthText(value)
+            : scalarText(value);
         if (scalar === undefined) errors.push(`${path}: ${at}: needs ${shapeOf(at)}`);
         else
           values.set(at, {
@@ -120,11 +126,18 @@ function scalarText(value: unknown): string | undefined {
 }
 
 /** A list of members with texts, as the JSON that stands for it in the environment; what is none of these becomes null. */
-function listText(value: unknown): string | undefined {
+function listText(
+  value: unknown,
+  fileMembers: readonly string[],
+  beside: (name: string) => string,
+): string | undefined {
   if (!Array.isArray(value)) return undefined;
   const members = (value as readonly unknown[]).map((member) => {
     if (!(member instanceof Map)) return null;
-    const texts = [...member].map(([name, text]) => [String(name), typeof text === 'string' ? text : null] as const);
+    const texts = [...member].map(([name, text]) => {
+      const isFile = fileMembers.includes(String(name)) && typeof text === 'string' && !text.includes('://');
+      return [String(name), isFile ? beside(text) : typeof text === 'string' ? text : null] as const;
+    });
     return Object.fromEntries(texts);
   });
   return JSON.stringify(members);

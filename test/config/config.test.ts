@@ -46,6 +46,8 @@ explain: full                         # or codes
       store: undefined,
       limits: { bodyBytes: 1_048_576, challengeTtlMs: 120_000, releasesPerSecond: 0, enrolmentsPerSecond: 10 },
       endorsement: { crls: undefined, requireCrls: false },
+      collateral: { dir: undefined },
+      authorities: [],
       explain: 'full',
       log: { names: 'plain', checkpointFile: undefined, witnesses: [], quorum: 0 },
       archiveEvidence: false,
@@ -63,6 +65,8 @@ explain: full                         # or codes
         store: undefined,
         limits: { bodyBytes: 1_048_576, challengeTtlMs: 120_000, releasesPerSecond: 0, enrolmentsPerSecond: 10 },
         endorsement: { crls: undefined, requireCrls: false },
+        collateral: { dir: undefined },
+        authorities: [],
         explain: 'full',
         log: { names: 'plain', checkpointFile: undefined, witnesses: [], quorum: 0 },
         archiveEvidence: false,
@@ -89,7 +93,7 @@ explain: full                         # or codes
   test.each([
     [
       'lissten: 127.0.0.1:8440',
-      'unknown member "lissten"; known are profile, data_dir, listen, tls, challenge, store, limits, endorsement, log, archive, explain',
+      'unknown member "lissten"; known are profile, data_dir, listen, tls, challenge, store, limits, endorsement, collateral, authorities, log, archive, explain',
     ],
     [
       'limits: { bodi: 1MiB }',
@@ -140,6 +144,11 @@ explain: full                         # or codes
     expect(accepted('', { env }).endorsement).toEqual({ crls: 'here', requireCrls: true });
   });
 
+  test('names a directory of collateral', () => {
+    expect(accepted('collateral: { dir: collateral }').collateral).toEqual({ dir: '/etc/portcullis/collateral' });
+    expect(accepted('', { env: { PORTCULLIS_COLLATERAL_DIR: 'here' } }).collateral).toEqual({ dir: 'here' });
+  });
+
   test('says what becomes of a certificate that no CRL speaks of', () => {
     const said = (text: string) => {
       const loaded = load(text);
@@ -161,15 +170,15 @@ explain: full                         # or codes
     expect(errorsOf('a: 1\nb: 2\nexplain: x\nlimits: { body: 1 }')).toHaveLength(4);
   });
 
-  test.each([
-    ['authorities: [{ issuer: "https://localhost:8446" }]', 'authorities: this version believes no attestation tokens'],
-    ['azure: { resource: "https://vault.example" }', 'azure: this version has no Azure face'],
-  ])('%s is refused, since this version does not have it', (text, message) => {
-    const errors = errorsOf(text);
-    expect(errors).toHaveLength(1);
-    expect(errors[0]).toContain(message);
-    expect(errors[0]).not.toContain('hunter2');
-  });
+  test.each([['azure: { resource: "https://vault.example" }', 'azure: this version has no Azure face']])(
+    '%s is refused, since this version does not have it',
+    (text, message) => {
+      const errors = errorsOf(text);
+      expect(errors).toHaveLength(1);
+      expect(errors[0]).toContain(message);
+      expect(errors[0]).not.toContain('hunter2');
+    },
+  );
 });
 
 describe('precedence', () => {
@@ -237,6 +246,8 @@ describe('the environment', () => {
       'PORTCULLIS_LIMITS_ENROLMENTS_PER_SECOND',
       'PORTCULLIS_ENDORSEMENT_CRLS',
       'PORTCULLIS_ENDORSEMENT_REQUIRE_CRLS',
+      'PORTCULLIS_COLLATERAL_DIR',
+      'PORTCULLIS_AUTHORITIES',
       'PORTCULLIS_LOG_NAMES',
       'PORTCULLIS_LOG_CHECKPOINT_FILE',
       'PORTCULLIS_LOG_WITNESSES',
@@ -261,7 +272,7 @@ describe('the environment', () => {
   });
 
   test('what this version does not have is an error there too', () => {
-    for (const name of ['PORTCULLIS_AUTHORITIES', 'PORTCULLIS_AZURE_RESOURCE']) {
+    for (const name of ['PORTCULLIS_AZURE', 'PORTCULLIS_AZURE_RESOURCE']) {
       const [error] = warningsOf({ [name]: 'canary' });
       expect(error).toMatch(new RegExp(`^${name}: this version`));
       expect(error).not.toContain('canary');
@@ -448,6 +459,7 @@ describe('--check-config', () => {
       'limits.enrolments_per_second: 10 (default)',
       'endorsement.crls: not set (a directory with CRLs of TPM makers and clouds, *.crl and *.pem; unset: none are looked at)',
       'endorsement.require_crls: false (default)',
+      'collateral.dir: not set (a directory with what makers of hardware publish: TCB info, QE identity, CRLs, RIMs; unset: collateral in data_dir, if it is there)',
       'log.names: plain (default)',
       'log.checkpoint_file: not set (keeps the newest checkpoint outside the database, best on another volume; unset: log.checkpoint in data_dir)',
       'log.witnesses: none (default)',

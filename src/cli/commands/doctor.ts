@@ -23,7 +23,7 @@ export function addDoctor(program: Command, act: Act): void {
     summary: 'say what is wrong with an installation',
     description:
       'Looks at this machine (Node, tpm2-tools, TPM device), at the broker (reachable, ready, clock, TLS certificate, token), ' +
-      'at a data directory (modes, owner, KEK, database, disk, nonces, log, checkpoint file and CRLs) and at a deployment document, and says for each what ' +
+      'at a data directory (modes, owner, KEK, database, disk, nonces, log, checkpoint file, CRLs and collateral) and at a deployment document, and says for each what ' +
       'is wrong and what to do. It repairs nothing. Exit code 1 when anything fails; warnings do not count.',
     examples: [
       'portcullis doctor',
@@ -53,6 +53,7 @@ async function examine(context: CliContext, options: DoctorOptions): Promise<Out
     findings.push(...store.findings);
     profile = store.profile ?? profile;
     findings.push(...(await crlFindings(context, path, options.config)));
+    findings.push(...(await hardwareFindings(context, path, options.config)));
   }
   if (options.offline !== true) {
     const { brokerFindings } = await import('../doctor/broker.js');
@@ -93,6 +94,21 @@ async function crlFindings(
   const { endorsement } = await configOf(context, path, configFile);
   const { revocationListFindings } = await import('../doctor/revocation-lists.js');
   return revocationListFindings(endorsement, context.parts.now());
+}
+
+/** The collateral of the configuration, or of the data directory. */
+async function hardwareFindings(
+  context: CliContext,
+  path: string,
+  configFile: string | undefined,
+): Promise<readonly Finding[]> {
+  const { env } = context.io;
+  const isConfigured = isNamed(configFile, env['PORTCULLIS_CONFIG'], env['PORTCULLIS_COLLATERAL_DIR']);
+  const place = isConfigured
+    ? await configOf(context, path, configFile)
+    : { dataDir: path, collateral: { dir: undefined } };
+  const { collateralFindings } = await import('../doctor/collateral.js');
+  return collateralFindings(place, context.parts.now());
 }
 
 function isNamed(...names: readonly (string | undefined)[]): boolean {

@@ -51,7 +51,7 @@ export function addServe(program: Command, act: Act): void {
 
 async function serve(context: CliContext, options: ServeOptions): Promise<Outcome> {
   const loaded = await loadBrokerConfig(context, options);
-  if (options.checkConfig === true) return explain(loaded);
+  if (options.checkConfig === true) return explain(loaded, context.parts.now());
   // Workers run this command line too; what they would say has been said.
   if (cluster.isPrimary) for (const warning of loaded.warnings) context.io.stderr.write(`warning: ${warning}\n`);
   let listening: Promise<void> | undefined;
@@ -79,12 +79,17 @@ function listeningOn(url: string): Answer {
   return { ok: true, json: { listening: url }, text: [`listening on ${url}`] };
 }
 
-async function explain({ config, origins, warnings }: Loaded): Promise<Outcome> {
+async function explain({ config, origins, warnings }: Loaded, atMs: number): Promise<Outcome> {
   const { explainConfig } = await import('../../config/explain.js');
   const { explainCrls } = await import('../compose/revocation-lists.js');
+  const { explainCollateral } = await import('../collateral/explain.js');
   return answer(
     { config, origins, warnings },
-    [...explainConfig(config, origins), ...(await explainCrls(config.endorsement))],
+    [
+      ...explainConfig(config, origins),
+      ...(await explainCrls(config.endorsement)),
+      ...(await explainCollateral(config, atMs)),
+    ],
     warnings.map((warning) => `warning: ${warning}`),
   );
 }

@@ -1,0 +1,171 @@
+import type { Certificate } from '../crypto/x509.js';
+import type { HardwareRoots } from '../endorsement/hardware-roots.js';
+import { crlIssuers, signerOf } from './crl-issuers.js';
+import { itemsOf, type Pieces } from './items.js';
+import { isSameRim } from './sources.js';
+import { contentOf, isSamePiece, type Piece } from './piece.js';
+import { isOlder, type Standing, standingsOf } from './standing.js';
+import { isUsable, stateAt } from './state.js';
+
+/** What an import came to for one item. `superseded`: something newer came with it. `older`, `refused`: it was not taken. */
+export type ImportResult = 'written' | 'unchanged' | 'superseded' | 'older' | 'refused';
+
+export interface Imported {
+  readonly standing: Standing;
+  readonly result: ImportResult;
+  /** Where it is, or would be. */
+  readonly file: string;
+  /** Why it was not taken. */
+  readonly why?: string;
+}
+
+/** What is to be written: by file, in this order. */
+export interface ImportPlan {
+  readonly imported: readonly Imported[];
+  readonly writes: ReadonlyMap<string, Buffer>;
+}
+
+export interface ImportRules {
+  readonly roots: HardwareRoots;
+  /** The clock, Unix milliseconds: what is not current is refused. */
+  readonly atMs: number;
+  /** Whether something older may take the place of something newer. */
+  readonly allowOlder: boolean;
+  /** Why an item is not what was asked for. */
+  readonly objection?: (standing: Standing) => string | undefined;
+}
+
+/**
+ * Decides about each item that comes to a directory: it is taken when a pinned root vouches for it, it is current, and nothing newer
+ * about the same thing lies there that a pinned root vouches for. What is taken replaces the file that speaks about the same thing, or
+ * gets a name of its own; the chain of its signer goes beside it. Nothing is written here.
+ */
+export function planImport(
+  incoming: Pieces,
+  held: Pieces,
+  { roots, atMs, allowOlder, objection }: ImportRules,
+): ImportPlan {
+  const vouchers = { roots, crlIssuers: crlIssuers(roots, incoming, held) };
+  const heldStandings = standingsOf(itemsOf(held), vouchers);
+  const newestFirst = standingsOf(itemsOf(incoming, held), vouchers).toSorted((a, b) =>
+    isOlder(a.edition, b.edition) ? 1 : isOlder(b.edition, a.edition) ? -1 : 0,
+  );
+  const writes = new Map<string, Buffer>();
+  const taken = new Set<string>();
+  const imported = newestFirst.map((standing): Imported => {
+    const file = fileFor(standing, heldStandings);
+    const why = unfitness(standing, atMs) ?? objection?.(standing);
+    if (why !== undefined) return { standing, file, result: 'refused', why };
+    if (taken.has(file)) return { standing, file, result: 'superseded' };
+    const newer = heldStandings.find(
+      (other) =>
+        replaces(standing, file, other) && other.fault === undefined && isOlder(standing.edition, other.edition),
+    );
+    if (newer !== undefined && !allowOlder) {
+      return {
+        standing,
+        file,
+        result: 'older',
+        why: `${newer.item.file} is newer; --allow-older takes it all the same`,
+      };
+    }
+    taken.add(file);
+    const files = [...filesOf(standing, file, vouchers)];
+    const changed = files.filter(([name, piece]) => !isSamePiece(held.get(name), piece));
+    for (const [name, piece] of changed) writes.set(name, contentOf(piece));
+    return { standing, file, result: changed.length === 0 ? 'unchanged' : 'written' };
+  });
+  return { imported, writes };
+}
+
+function unfitness(standing: Standing, atMs: number): string | undefined {
+  const state = stateAt(standing, atMs);
+  if (isUsable(state)) return undefined;
+  if (standing.fault !== undefined) return standing.fault;
+  const { fromMs = 0, untilMs = 0 } = standing;
+  return state === 'future' ? `it is good from ${timeOf(fromMs)} only` : `it was good until ${timeOf(untilMs)} only`;
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** Whether an item that goes to this file takes the place of one that is there. */
+function replaces(standing: Standing, file: string, held: Standing): boolean {
+  if (held.topic !== standing.topic) return false;
+  return !isOfAmd(standing) || held.item.file === file;
+}
+
+/** AMD publishes a CRL for VCEKs and one for VLEKs, both by one issuer: each has a file of its own. */
+function isOfAmd({ item, subject }: Standing): boolean {
+  return item.kind === 'crl' && subject.startsWith('ARK-');
+}
+
+/** The file that speaks about the same thing and about nothing else, or the one that it should have. */
+function fileFor(standing: Standing, held: readonly Standing[]): string {
+  const own = ownFile(standing);
+  const files = held.filter(({ topic }) => topic === standing.topic).map(({ item }) => item.file);
+  if (isOfAmd(standing) || files.includes(own)) return own;
+  return files.find((file) => held.filter(({ item }) => item.file === file).length === 1) ?? own;
+}
+
+function ownFile({ item, subject, topic }: Standing): string {
+  switch (item.kind) {
+    case 'tcb-info':
+      return `tcbInfo-${subject.replace('TDX ', '')}.json`;
+    case 'qe-identity':
+      return 'qeIdentity.json';
+    case 'rim':
+      return `rim/${safe(servedAs(item.file, subject))}.swidtag`;
+    case 'crl':
+      break;
+  }
+  const [, ca] = /^Intel SGX PCK (Platform|Processor) CA$/.exec(subject) ?? [];
+  if (ca !== undefined) return `pckCrl-${ca.toLowerCase()}.der`;
+  if (subject === 'Intel SGX Root CA') return 'rootCaCrl.der';
+  const [, generation] = /^ARK-([A-Za-z]+)$/.exec(subject) ?? [];
+  const [, kind = 'ark'] = /(?:^|\/)(vcek|vlek)-[^/]*$/i.exec(item.file) ?? [];
+  if (generation !== undefined) return `amd/${kind.toLowerCase()}-${generation}.crl`;
+  return `${safe(subject)}-${safe(topic).slice(-8)}.crl`;
+}
+
+/** A RIM does not say the whole id under which NVIDIA serves it: a name that may be that one is kept, so that it can be fetched anew. */
+function servedAs(file: string, id: string): string {
+  const [, stem = id] = /^rim\/(.+)\.(?:swidtag|xml|json)$/i.exec(file) ?? [];
+  return isSameRim(stem, id) ? stem : id;
+}
+
+function safe(text: string): string {
+  return text
+    .replace(/[^A-Za-z0-9_.-]/g, '_')
+    .replace(/^\./, '_')
+    .slice(0, 128);
+}
+
+/** The item as a file of its own, behind the chain of its signer: a reader between the two has a good pair or none. */
+function* filesOf(
+  { item }: Standing,
+  file: string,
+  { roots, crlIssuers: issuers }: { readonly roots: HardwareRoots; readonly crlIssuers: readonly Certificate[] },
+): Generator<readonly [string, Piece]> {
+  const chainFile = `${file.replace(/\.[^.]*$/, '')}IssuerChain.pem`;
+  switch (item.kind) {
+    case 'tcb-info':
+    case 'qe-identity':
+      yield [chainFile, { kind: 'chain', certificates: item.document.issuerChain }];
+      yield [file, { kind: item.kind, body: item.document.body }];
+      break;
+    case 'crl': {
+      const signer = signerOf(item.crl.list, issuers);
+      const isPinned = typeof signer === 'string' || signer.subject.der.equals(signer.issuer.der);
+      if (!isPinned) {
+        const above = roots.intel.certificates.filter(({ subject }) => subject.der.equals(signer.issuer.der));
+        yield [chainFile, { kind: 'chain', certificates: [signer.der, ...above.map(({ der }) => der)] }];
+      }
+      yield [file, { kind: 'crls', crls: [item.crl] }];
+      break;
+    }
+    case 'rim':
+      yield [file, { kind: 'rim', xml: item.xml }];
+  }
+}

@@ -1,0 +1,224 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { crlIssuers } from '../../src/collateral/crl-issuers.js';
+import { itemsOf } from '../../src/collateral/items.js';
+import { isOlder, standingsOf } from '../../src/collateral/standing.js';
+import { isTrouble, isUsable, judge, stateAt } from '../../src/collateral/state.js';
+import { PINNED_ROOTS } from '../../src/endorsement/hardware-roots.js';
+import {
+  crl,
+  DAY_MS,
+  DRIVER,
+  everything,
+  type Files,
+  FMSPC,
+  FORGERS,
+  MAKERS,
+  NOW_MS,
+  PCK_CHAIN,
+  piecesOf,
+  qeIdentity,
+  rim,
+  standings,
+  tcbInfo,
+  TCB_CHAIN,
+} from './simulated.js';
+
+const judged = (files: Files, atMs = NOW_MS) => judge([...standings(files).values()], atMs);
+const flipped = (bytes: Buffer, at: number) => {
+  const changed = Buffer.from(bytes);
+  changed[at]! ^= 1;
+  return changed;
+};
+
+describe('the standing of collateral', () => {
+  test('says what each piece is about, from when and until when', () => {
+    const found = [...standings(everything())].map(([file, { subject, fault, fromMs, untilMs }]) => [
+      file,
+      subject,
+      fault,
+      fromMs,
+      untilMs,
+    ]);
+    const [from, until] = [NOW_MS - DAY_MS, NOW_MS + 29 * DAY_MS];
+    expect(found).toEqual([
+      ['tcbInfo.json', `TDX ${FMSPC}`, undefined, from, until],
+      ['qeIdentity.json', 'TD_QE', undefined, from, until],
+      ['pckCrl.der', 'Intel SGX PCK Platform CA', undefined, from, until],
+      ['rootCaCrl.der', 'Intel SGX Root CA', undefined, from, until],
+      ['amd/vcek-Milan.crl', 'ARK-Milan', undefined, from, until],
+      ['amd/vlek-Milan.crl', 'ARK-Milan', undefined, from, until],
+      [`rim/${DRIVER}.xml`, DRIVER, undefined, Date.UTC(2020, 0, 1), Date.UTC(2099, 0, 1)],
+    ]);
+  });
+
+  test('is unverified for all that other makers of the same names signed', () => {
+    const files = everything({ makers: FORGERS });
+    expect([...standings(files).values()].map(({ fault }) => fault)).toEqual([
+      'it is not signed by its signer',
+      'it is not signed by its signer',
+      'it is not signed by its issuer',
+      'it is not signed by its issuer',
+      'it is not signed by its issuer',
+      'it is not signed by its issuer',
+      expect.stringContaining('the signer has no good path'),
+    ]);
+    expect(judged(files).items.every(({ state }) => state === 'unverified')).toBe(true);
+  });
+
+  test.each([
+    ['without a chain', new Map([['tcbInfo.json', tcbInfo()]]), 'there is no chain of its signer beside it'],
+    [
+      'with the chain of another signer',
+      new Map([
+        ['tcbInfo.json', tcbInfo()],
+        ['tcbInfoIssuerChain.pem', PCK_CHAIN],
+      ]),
+      'a CA certificate where a leaf is expected',
+    ],
+    [
+      'whose signer is revoked',
+      new Map([
+        ['tcbInfo.json', tcbInfo()],
+        ['tcbInfoIssuerChain.pem', TCB_CHAIN],
+        ['rootCaCrl.der', crl(MAKERS.intel.root, {}, [3n, 12n, ...Array.from({ length: 40 }, (_, n) => BigInt(n))])],
+      ]),
+      'revoked by its issuer',
+    ],
+    [
+      'that was changed',
+      new Map([
+        ['tcbInfo.json', Buffer.from(tcbInfo().toString().replace('"tcbType":0', '"tcbType": 0'))],
+        ['tcbInfoIssuerChain.pem', TCB_CHAIN],
+      ]),
+      'it is not signed by its signer',
+    ],
+    ['of SGX', new Map([['tcbInfo.json', Buffer.from(tcbInfo().toString().replace('"TDX"', '"SGX"'))]]), 'not TDX'],
+  ])('of a document %s is unverified', (_, files, why) => {
+    expect(standings(files).get('tcbInfo.json')?.fault).toContain(why);
+    expect(judged(files).items[0]?.state).toBe('unverified');
+  });
+
+  test('of a RIM or a CRL of which a bit was flipped is never good', () => {
+    const xml = rim();
+    const list = crl(MAKERS.intel.root);
+    for (const [name, bytes] of [
+      ['rim/x', xml],
+      ['rootCaCrl.der', list],
+    ] as const) {
+      for (const at of [200, 230, bytes.length - 20]) {
+        let found;
+        try {
+          found = standings(new Map([[name, flipped(bytes, at)]]));
+        } catch {
+          continue; // It is no such file any more.
+        }
+        expect(found.get(name)?.fault).toBeDefined();
+      }
+    }
+  });
+
+  test('of the CRL of a PCK CA needs the chain of that CA', () => {
+    const files = new Map([['pckCrl.der', crl(MAKERS.intel.pckCa)]]);
+    expect(standings(files).get('pckCrl.der')?.fault).toContain('needs its *IssuerChain.pem');
+    const forged = crlIssuers(PINNED_ROOTS, piecesOf(new Map([['pckCrlIssuerChain.pem', PCK_CHAIN]])));
+    expect(forged.some(({ der }) => der.equals(MAKERS.intel.pckCa.certificate))).toBe(false);
+  });
+
+  test('orders what speaks of the same: by what it accounts for, then by its date', () => {
+    const edition = (bytes: Buffer) =>
+      standings(
+        new Map([
+          ['tcbInfo.json', bytes],
+          ['tcbInfoIssuerChain.pem', TCB_CHAIN],
+        ]),
+      ).get('tcbInfo.json')!.edition;
+    const [now, later] = [edition(tcbInfo()), edition(tcbInfo(FMSPC, { atMs: NOW_MS + DAY_MS }))];
+    const higher = edition(tcbInfo(FMSPC, { number: 19, atMs: NOW_MS - DAY_MS }));
+    expect([isOlder(now, later), isOlder(later, now), isOlder(now, now)]).toEqual([true, false, false]);
+    expect([isOlder(later, higher), isOlder(higher, later)]).toEqual([true, false]);
+  });
+});
+
+describe('the state of collateral', () => {
+  const [tcb] = [...standings(everything()).values()];
+
+  test.each([
+    ['future', -DAY_MS - 1],
+    ['current', -DAY_MS],
+    ['current', 22 * DAY_MS],
+    ['ending', 22 * DAY_MS + 1],
+    ['ending', 29 * DAY_MS],
+    ['stale', 29 * DAY_MS + 1],
+  ])('is %s at %d ms from now', (state, ms) => {
+    const found = stateAt(tcb!, NOW_MS + ms);
+    expect(found).toBe(state);
+    expect(isUsable(found)).toBe(state === 'current' || state === 'ending');
+    expect(isTrouble(found)).toBe(!isUsable(found));
+  });
+
+  test('is replaced where something newer is of use, and not where that is stale itself or unverified', () => {
+    const files = everything();
+    files.set('tcbInfo-new.json', tcbInfo(FMSPC, { number: 19 }));
+    const state = (of: Files, atMs: number) =>
+      judged(of, atMs).items.find(({ item }) => item.file === 'tcbInfo.json')?.state;
+    expect(state(files, NOW_MS)).toBe('replaced');
+    expect(state(files, NOW_MS + 30 * DAY_MS)).toBe('stale');
+    files.set('tcbInfo-new.json', tcbInfo(FMSPC, { number: 19, makers: FORGERS }));
+    expect(state(files, NOW_MS)).toBe('current');
+    files.set('tcbInfo-new.json', tcbInfo('00906ED50000', { number: 19 }));
+    expect(state(files, NOW_MS)).toBe('current');
+  });
+
+  test('names what TDX quotes need beside TCB info', () => {
+    const files = new Map([
+      ['tcbInfo.json', tcbInfo()],
+      ['tcbInfoIssuerChain.pem', TCB_CHAIN],
+    ]);
+    expect(judged(files).missing).toEqual(['the QE identity', 'the CRL of Intel SGX Root CA', 'a CRL of a PCK CA']);
+    expect(judged(everything()).missing).toEqual([]);
+    expect(judged(new Map([['qeIdentity.json', qeIdentity()]])).missing).toEqual([]);
+  });
+});
+
+const VECTORS = join(import.meta.dirname, '../../../shared/vectors');
+const atHand = existsSync(VECTORS) ? describe : describe.skip;
+
+atHand('genuine collateral', () => {
+  const read = (folder: string) =>
+    new Map(
+      readdirSync(join(VECTORS, folder))
+        .filter((name) => /\.(?:json|pem|der|swidtag)$/.test(name))
+        .map((name) => [name, readFileSync(join(VECTORS, folder, name))] as const),
+    );
+  const ofPinned = (files: Files) => {
+    const pieces = piecesOf(files);
+    const found = standingsOf(itemsOf(pieces), { roots: PINNED_ROOTS, crlIssuers: crlIssuers(PINNED_ROOTS, pieces) });
+    return new Map(found.map(({ item, subject, fault, untilMs }) => [item.file, { subject, fault, untilMs }]));
+  };
+
+  test('of Intel is good by the pinned root, also where a name says PEM and the content is DER', () => {
+    const found = ofPinned(read('tdx/google-collateral'));
+    expect(found.get('tcbInfo_v4.json')).toEqual({
+      subject: 'TDX 50806F000000',
+      fault: undefined,
+      untilMs: Date.parse('2023-07-18T08:42:58Z'),
+    });
+    expect(found.get('qeIdentity.json')?.fault).toBeUndefined();
+    expect(found.get('rootcrl.der')?.fault).toBeUndefined();
+    expect(found.get('pckcrl.pem')).toEqual({
+      subject: 'Intel SGX PCK Platform CA',
+      fault: undefined,
+      untilMs: Date.parse('2023-07-08T07:27:52Z'),
+    });
+    // Its chain is that of 2023, which had ended by then.
+    expect(found.get('tcbInfo_v5.json')?.fault).toContain('the leaf is expired');
+  });
+
+  test('of NVIDIA is good by the pinned root, each manifest of it', () => {
+    const found = ofPinned(read('gpu/vbios-rims'));
+    expect(found.size).toBeGreaterThan(20);
+    expect([...found.values()].every(({ fault }) => fault === undefined)).toBe(true);
+  });
+});
