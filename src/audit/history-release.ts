@@ -67,8 +67,11 @@ function inDates({ fromMs, untilMs }: PolicyFacts, time: string): boolean {
   return committedMs >= (fromMs ?? -Infinity) && committedMs - DECISION_MS < (untilMs ?? Infinity);
 }
 
+/** Where a machine without a TPM would have an AK: nothing that the log can name. */
+const NO_AK = '(none)';
+
 function checkAttester(facts: Facts, deployment: DeploymentFacts, entry: Release, say: Say): void {
-  const spki = entry.ak_spki_sha256;
+  const spki = entry.ak_spki_sha256 ?? NO_AK;
   if (facts.revoked.has(spki)) say(`released to AK ${spki}, which was revoked`);
   if (facts.quarantined.has(spki)) say(`released to AK ${spki}, which was in quarantine`);
   for (const ek of new Set([entry.ek_spki_sha256, deployment.enrolled.get(spki)?.ek])) {
@@ -98,19 +101,24 @@ function checkAttester(facts: Facts, deployment: DeploymentFacts, entry: Release
       if (!trusts)
         say(`released to AK ${spki} for its certificate, which deployment ${entry.deployment} did not trust`);
       return;
-    default:
-      say(`released to AK ${spki} by trust of kind ${entry.ak_trust}, which nothing in the log can bear out`);
+    case 'cvm-report':
+      if (!trusts || entry.cvm === undefined || entry.cvm_measurement === undefined) {
+        say(
+          `released to AK ${spki} for the report of a confidential VM, which the entry does not name or deployment ${entry.deployment} did not trust`,
+        );
+      }
+      return;
   }
 }
 
 function isEnrolled({ enrolled }: DeploymentFacts, entry: Release): boolean {
-  const known = enrolled.get(entry.ak_spki_sha256);
+  const known = enrolled.get(entry.ak_spki_sha256 ?? NO_AK);
   return known !== undefined && known.ek === entry.ek_spki_sha256 && known.name === entry.ak_name;
 }
 
 /** Certificates need a rule that lets the AK in, other kinds have none. A list stands in the document, which the log has the hash of. */
 function checkRule(deployment: DeploymentFacts, entry: Release, say: Say): void {
-  const { ak_trust: trust, ak_allowed_by: rule, ak_spki_sha256: spki, ek_spki_sha256: ek } = entry;
+  const { ak_trust: trust, ak_allowed_by: rule, ak_spki_sha256: spki = NO_AK, ek_spki_sha256: ek } = entry;
   const byEk = trust === 'ek-certificate';
   if ((rule !== undefined) !== (byEk || trust === 'ak-certificate') || (rule === 'ek' && !byEk)) {
     say(`released to AK ${spki} by trust of kind ${trust}, let in by ${rule ?? 'nothing'}`);

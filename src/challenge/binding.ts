@@ -1,6 +1,9 @@
 import { canonicalJson } from '../bytes/canonical-json.js';
 import { sha256 } from '../crypto/digest.js';
 
+/** The most devices that one binding covers. */
+const MAX_DEVICES = 16;
+
 /**
  * What one release request is for. The names are those of the challenge answer, byte for byte.
  */
@@ -26,4 +29,13 @@ export function releaseBinding(fields: BindingFields): Buffer {
   return sha256(
     canonicalJson({ broker, deployment, key, nonce, purpose: 'portcullis/release/v1', recipient, version }),
   );
+}
+
+/**
+ * What extraData is where devices answer too: SHA-256(base || SHA-256(report) …), the reports of the devices in the order sent, each
+ * of which answers the nonce `base`. Without devices, `base` itself. Throws RangeError for more than 16.
+ */
+export function quoteBinding(base: Buffer, deviceReports: readonly Buffer[]): Buffer {
+  if (deviceReports.length > MAX_DEVICES) throw new RangeError('a binding covers at most 16 devices');
+  return deviceReports.length === 0 ? base : sha256(base, ...deviceReports.map((report) => sha256(report)));
 }

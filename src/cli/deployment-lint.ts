@@ -1,6 +1,7 @@
 import { admitDeployment } from '../policy/admit.js';
 import { parseDeployment } from '../policy/deployment-document.js';
 import type { Deployment } from '../policy/deployment.js';
+import { isClaimName } from '../evidence/claim-names.js';
 import { lintDeployment } from '../policy/lint.js';
 import { accept, type Result } from '../reason/reason.js';
 import type { Profile } from './compose/ports.js';
@@ -20,6 +21,6 @@ export async function lintFile(
   const { deployment, policies } = parsed.value;
   const admitted = admitDeployment(deployment, profile);
   if (!admitted.ok) return admitted;
-  const linted = lintDeployment({ deployment, policies, profile, nowMs: context.parts.now() });
+  const linted = lintDeployment({ deployment, policies, profile, nowMs: context.parts.now(), isClaim: isClaimName });
   return accept({ name: deployment.name, deployment, warnings: [...admitted.value.warnings, ...linted] });
 }

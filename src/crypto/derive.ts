@@ -1,7 +1,8 @@
 import { createHmac, hkdfSync } from 'node:crypto';
 
 /** What the keys derived from the broker's root secret are for. One key, one purpose. */
-export type KeyPurpose = 'nonce' | 'row-mac' | 'token' | 'enrolment' | 'archive' | 'names' | 'kept-checkpoint';
+export type KeyPurpose =
+  'nonce' | 'row-mac' | 'token' | 'enrolment' | 'archive' | 'names' | 'kept-checkpoint' | 'simulated-hardware';
 
 /** The 32-byte key for one purpose and epoch: HKDF-SHA-256 (RFC 5869) of the root secret, no salt, info `portcullis/<purpose>/v1/<epoch>`. */
 export function deriveKey(rootSecret: Uint8Array, purpose: KeyPurpose, epoch: number): Buffer {

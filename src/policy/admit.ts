@@ -1,14 +1,12 @@
 import { accept, type ReasonCode, reject, type Result } from '../reason/reason.js';
 import { bootChain } from './boot-chain.js';
-import type { Deployment, TrustKind } from './deployment.js';
+import type { Deployment } from './deployment.js';
 
 /** Fixed by init: what a broker may accept. */
 export type Profile = 'development' | 'production';
 
 /** PCRs that a guest can reset at any time (TCG PC Client: 16 for debugging, 23 for applications). */
 export const RESETTABLE_PCRS: readonly number[] = [16, 23];
-
-const VERIFIED_TRUST: readonly TrustKind[] = ['pinned', 'ek-certificate', 'ak-certificate', 'simulator'];
 
 interface Objection {
   readonly reason: ReasonCode;
@@ -36,17 +34,11 @@ export function admitDeployment(
 
 function unsupported({ measurement, attesters }: Deployment): readonly Objection[] {
   const { source } = measurement;
-  const kinds = attesters.trust.filter((kind) => !VERIFIED_TRUST.includes(kind));
-  const details = [
-    ...(source === 'tpm'
-      ? []
-      : [`measurement.source ${source} is not verified by this version; measure the policy into a PCR: source tpm`]),
-    ...kinds.map(
-      (kind) =>
-        `attesters.trust ${kind} is not verified by this version; use pinned and register each AK with: portcullis attester trust`,
-    ),
-  ];
-  return details.map((detail) => ({ reason: 'deployment.unsupported', detail, tolerated: false }));
+  if (source === 'tpm' || attesters.trust.every((kind) => kind === 'cvm-report' || kind === 'simulator')) return [];
+  const detail =
+    `measurement.source ${source} is set by the host, and heeded only by a guest that is known: ` +
+    'trust cvm-report alone, and list launch measurements in attesters.allow.cvm';
+  return [{ reason: 'deployment.unsupported', detail, tolerated: false }];
 }
 
 function simulatorTrust({ attesters }: Deployment, profile: Profile): readonly Objection[] {
@@ -57,8 +49,8 @@ function simulatorTrust({ attesters }: Deployment, profile: Profile): readonly O
 }
 
 function resettablePcr({ measurement }: Deployment, profile: Profile): readonly Objection[] {
-  const { pcr, allowResettable } = measurement;
-  if (!RESETTABLE_PCRS.includes(pcr)) return [];
+  const { source, pcr, allowResettable } = measurement;
+  if (source !== 'tpm' || !RESETTABLE_PCRS.includes(pcr)) return [];
   const detail = `measurement.pcr ${String(pcr)} can be reset and extended anew by anything in the guest, at any time; choose another PCR, or say measurement.allowResettable: true`;
   return [{ reason: 'deployment.resettable_pcr', detail, tolerated: allowResettable || profile === 'development' }];
 }

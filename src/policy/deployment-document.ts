@@ -66,12 +66,12 @@ function readMeasurement({ measurement = {} }: DeploymentWireDocument): Measurem
   return { source, bank, pcr, allowResettable };
 }
 
-function readPlatform({ platform = {} }: DeploymentWireDocument, { bank, pcr }: Measurement): Platform {
-  const { pcrs = {}, unmeasuredBoot = false } = platform;
+function readPlatform({ platform = {} }: DeploymentWireDocument, { source, bank, pcr }: Measurement): Platform {
+  const { pcrs = {}, unmeasuredBoot = false, ...hardware } = platform;
   const length = bank === 'sha256' ? 64 : 96;
   for (const [index, values] of Object.entries(pcrs)) {
     const at = `/platform/pcrs/${index}`;
-    if (index === String(pcr))
+    if (source === 'tpm' && index === String(pcr))
       fail(
         at,
         `is the policy PCR, whose value follows from the policies; remove it, or choose another measurement.pcr`,
@@ -80,7 +80,7 @@ function readPlatform({ platform = {} }: DeploymentWireDocument, { bank, pcr }: 
     if (wrong !== -1)
       fail(`${at}/${String(wrong)}`, `must have the ${String(length)} hex digits of measurement.bank ${bank}`);
   }
-  return { pcrs, unmeasuredBoot };
+  return { pcrs, unmeasuredBoot, ...hardware };
 }
 
 function readAttesters({ attesters }: DeploymentWireDocument): AttesterRules {

@@ -1,4 +1,5 @@
 import { type Static, type TSchema, Type } from 'typebox';
+import type { AcceptableTcbStatus } from './deployment.js';
 import { DATE_TIME_PATTERN } from './date-time.js';
 import { RELEASE_POLICY_DEFS, ReleasePolicySchema } from './release-policy-schema.js';
 
@@ -63,6 +64,19 @@ const RootPem = Type.String({
   description: 'the text of a PEM file of certificates',
 });
 
+const ACCEPTABLE_TCB_STATUSES = [
+  'UpToDate',
+  'SWHardeningNeeded',
+  'ConfigurationNeeded',
+  'ConfigurationAndSWHardeningNeeded',
+  'OutOfDate',
+  'OutOfDateConfigurationNeeded',
+] as const satisfies readonly AcceptableTcbStatus[];
+
+function accepted(what: string) {
+  return Type.Optional(Type.Boolean({ description: `Whether ${what} is accepted; false unless said.` }));
+}
+
 const Measurement = Type.Object(
   {
     source: Type.Optional(
@@ -89,6 +103,54 @@ const Platform = Type.Object(
       ),
     ),
     unmeasuredBoot: Type.Optional(Type.Boolean()),
+    snp: Type.Optional(
+      Type.Object(
+        {
+          debug: accepted('a guest that its host may debug'),
+          migrationAgent: accepted('a guest that a migration agent may move'),
+          maskedChip: accepted('a report that hides its chip'),
+          cspIds: Type.Optional(
+            Type.Array(Type.String({ minLength: 1, maxLength: 256 }), {
+              maxItems: 64,
+              uniqueItems: true,
+              description: 'Cloud providers whose VLEKs are accepted, as the certificates name them; none unless said.',
+            }),
+          ),
+        },
+        { ...closed, description: 'What is accepted of AMD SEV-SNP reports beyond the safe defaults.' },
+      ),
+    ),
+    tdx: Type.Optional(
+      Type.Object(
+        {
+          debug: accepted('a trust domain that its host may debug'),
+          serviceTd: accepted('a trust domain with a service TD bound to it'),
+          tcbStatus: Type.Optional(
+            Type.Array(
+              Type.Union(
+                ACCEPTABLE_TCB_STATUSES.map((status) => Type.Literal(status)),
+                {
+                  description: ACCEPTABLE_TCB_STATUSES.join(', '),
+                },
+              ),
+              { minItems: 1, maxItems: ACCEPTABLE_TCB_STATUSES.length, uniqueItems: true },
+            ),
+          ),
+        },
+        { ...closed, description: 'What is accepted of Intel TDX quotes beyond the safe defaults.' },
+      ),
+    ),
+    gpus: Type.Optional(
+      Type.Object(
+        {
+          count: Type.Optional(
+            Type.Integer({ minimum: 0, maximum: 16, description: 'how many GPUs must answer, 0 to 16' }),
+          ),
+          debug: accepted('a device in a mode for development, or with its protection off'),
+        },
+        { ...closed, description: 'What is asked of NVIDIA GPUs, and accepted beyond the safe defaults.' },
+      ),
+    ),
   },
   closed,
 );

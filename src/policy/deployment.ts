@@ -19,6 +19,39 @@ export interface Measurement {
 export interface Platform {
   readonly pcrs: Readonly<Record<string, readonly string[]>>;
   readonly unmeasuredBoot: boolean;
+  /** What is accepted beyond the safe defaults, or asked for beyond them, of each kind of hardware evidence. */
+  readonly snp?: SnpPlatform;
+  readonly tdx?: TdxPlatform;
+  readonly gpus?: GpuPlatform;
+}
+
+export interface SnpPlatform {
+  readonly debug?: boolean;
+  readonly migrationAgent?: boolean;
+  readonly maskedChip?: boolean;
+  /** Cloud providers whose VLEKs are accepted, as the certificates name them; none unless said. */
+  readonly cspIds?: readonly string[];
+}
+
+export interface TdxPlatform {
+  readonly debug?: boolean;
+  readonly serviceTd?: boolean;
+  readonly tcbStatus?: readonly AcceptableTcbStatus[];
+}
+
+/** TCB statuses that a deployment may accept; Intel's Revoked is never one. */
+export type AcceptableTcbStatus =
+  | 'UpToDate'
+  | 'SWHardeningNeeded'
+  | 'ConfigurationNeeded'
+  | 'ConfigurationAndSWHardeningNeeded'
+  | 'OutOfDate'
+  | 'OutOfDateConfigurationNeeded';
+
+export interface GpuPlatform {
+  /** How many GPUs must have answered, 0 to 16. */
+  readonly count?: number;
+  readonly debug?: boolean;
 }
 
 export interface CvmAllowance {

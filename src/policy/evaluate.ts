@@ -2,12 +2,12 @@
  * src/policy may assume that every claim and every PCR value it is given has been verified, and by whom. It never sees
  * evidence, so that no policy can decide on anything unverified. Documents it assumes nothing about.
  */
-import { type AttestationResult, claimTree, mergeClaims, OWN_AUTHORITY } from '../claims/claims.js';
+import { type AttestationResult, claimAt, claimTree, mergeClaims, OWN_AUTHORITY } from '../claims/claims.js';
 import type { HashName } from '../crypto/digest.js';
 import { accept, type ReasonCode, type Rejection, reject } from '../reason/reason.js';
 import type { Decision, EvaluatedCondition, EvaluatedNode } from './decision.js';
 import type { AcceptedPolicy, Deployment } from './deployment.js';
-import { evaluatePolicyPcr, pcrValue, type VerifiedPcrs } from './policy-pcr.js';
+import { evaluatePolicyField, evaluatePolicyPcr, pcrValue, type VerifiedPcrs } from './policy-pcr.js';
 import { evaluateReleasePolicy } from './release-decision.js';
 import { comparisonsOf, sameAuthority } from './release-policy.js';
 
@@ -31,19 +31,18 @@ export interface PolicyMatch {
 export type PolicyRefusal = Rejection & { readonly decision: Decision; readonly policySha256?: string };
 
 /**
- * Verified claims to a decision. All conditions are always evaluated and stand in the decision: the policy PCR, the dates
+ * Verified claims to a decision. All conditions are always evaluated and stand in the decision: the policy PCR (or the field of a hardware report), the dates
  * of the policy that it names, the reference PCRs, the release policy. The reason of a refusal is the first that is not
- * met: policy.hash, policy.validity, policy.pcr, policy.claims. A deployment that measures elsewhere than in a TPM is
- * deployment.unsupported. Nothing is verified here: the caller vouches for `pcrs` and `results`.
+ * met: policy.hash, policy.validity, policy.pcr, policy.claims. Nothing is verified here: the caller vouches for `pcrs` and `results`.
  */
 export function evaluatePolicy(input: PolicyInput): { readonly ok: true; readonly value: PolicyMatch } | PolicyRefusal {
   const { deployment, accepted, pcrs, nowMs } = input;
-  const { source, bank } = deployment.measurement;
-  if (source !== 'tpm') {
-    const refusal = reject('deployment.unsupported', `this version does not evaluate policies measured in ${source}`);
-    return { ...refusal, decision: { met: false, conditions: [] } };
-  }
-  const measured = evaluatePolicyPcr(deployment.measurement, accepted, pcrs, nowMs);
+  const { measurement } = deployment;
+  const { source, bank } = measurement;
+  const measured =
+    source === 'tpm'
+      ? evaluatePolicyPcr(measurement, accepted, pcrs, nowMs)
+      : evaluatePolicyField(measurement, source, accepted, ownClaim(input, source), nowMs);
   const { policySha256 } = measured;
   const references = Object.entries(deployment.platform.pcrs).map(([pcr, values]) =>
     evaluateReference(`tpm.pcrs.${bank}.${pcr}`, values, pcrValue(pcrs, bank, pcr)),
@@ -67,7 +66,7 @@ function firstRefusal(
   references: readonly EvaluatedCondition[],
   release: readonly EvaluatedNode[],
 ): Rejection | undefined {
-  if (!hash.met) return refusal('policy.hash', 'the policy PCR equals that of no registered policy', hash);
+  if (!hash.met) return refusal('policy.hash', 'what was measured is no registered policy', hash);
   if (!validity.met) return refusal('policy.validity', 'the measured policy is not valid now', validity);
   const reference = references.find(({ met }) => !met);
   if (reference !== undefined) return refusal('policy.pcr', 'a reference PCR has another value', reference);
@@ -94,6 +93,12 @@ function firstUnmet(node: EvaluatedNode): EvaluatedCondition | undefined {
 function evaluateReference(claim: string, expected: readonly string[], found: string | undefined): EvaluatedCondition {
   const met = found !== undefined && expected.includes(found);
   return { claim, operator: 'in', expected, found: found ?? null, met };
+}
+
+/** A claim of our own verifiers; undefined where it is no text. */
+function ownClaim({ results }: PolicyInput, name: string): string | undefined {
+  const own = results.filter(({ authority }) => authority === OWN_AUTHORITY).map(({ claims }) => claimAt(claims, name));
+  return own.find((value) => typeof value === 'string');
 }
 
 /** The results, with the claims that are known only here put into the one result of our own authority; no other spelling passes for it. */
@@ -125,7 +130,9 @@ const known = new WeakMap<Deployment, NeededPcrs>();
 function findNeededPcrs(deployment: Deployment): NeededPcrs {
   const { measurement, platform, release } = deployment;
   const references = Object.keys(platform.pcrs).map(Number);
-  const needed: Partial<Record<HashName, number[]>> = { [measurement.bank]: [measurement.pcr, ...references] };
+  const policy = measurement.source === 'tpm' ? [measurement.pcr] : [];
+  const needed: Partial<Record<HashName, number[]>> = {};
+  if (policy.length + references.length > 0) needed[measurement.bank] = [...policy, ...references];
   for (const { authority, group } of release?.authorities ?? []) {
     if (!sameAuthority(authority, OWN_AUTHORITY)) continue;
     for (const { claim } of comparisonsOf(group)) {

@@ -12,6 +12,8 @@ export interface LintSubject {
   readonly policies: readonly AcceptedPolicy[];
   readonly profile: Profile;
   readonly nowMs: number;
+  /** Whether a verifier can make a claim of this name. */
+  readonly isClaim: (name: string) => boolean;
 }
 
 /**
@@ -23,8 +25,9 @@ export function lintDeployment(subject: LintSubject): readonly string[] {
     ...lintPolicyPcr(subject.deployment),
     ...lintReferences(subject.deployment),
     ...lintAttesters(subject),
+    ...lintHardware(subject),
     ...lintDates(subject),
-    ...lintReleasePolicy(subject.deployment),
+    ...lintReleasePolicy(subject.deployment, subject.isClaim),
   ];
 }
 
@@ -91,15 +94,43 @@ function lintAttesters({ deployment, profile }: LintSubject): readonly string[] 
       'attesters.anyFromRoots accepts every machine below the roots, other customers of a cloud and a TPM on a bench included; list attesters in attesters.allow instead',
     );
   }
+  const byReport = trust.includes('cvm-report');
+  if (byReport && allow.cvm.length === 0) {
+    warnings.push('attesters.allow.cvm is empty, so no report of a confidential VM is ever believed');
+  }
+  if (!byReport && allow.cvm.length > 0) {
+    warnings.push('attesters.allow.cvm has no effect, since attesters.trust does not name cvm-report');
+  }
   const certified = trust.some((kind) => kind === 'ek-certificate' || kind === 'ak-certificate');
   if (certified)
     return roots.length > 0 ? warnings : [...warnings, 'attesters.roots is empty, so no certificate is ever accepted'];
-  const lists = Object.entries(allow).map(([list, entries]) => [`allow.${list}`, entries.length > 0] as const);
+  const { ek, ak, instance } = allow;
+  const lists = Object.entries({ ek, ak, instance }).map(
+    ([list, entries]) => [`allow.${list}`, entries.length > 0] as const,
+  );
   const idle = [...lists, ['roots', roots.length > 0] as const, ['anyFromRoots', anyFromRoots] as const];
   for (const [member, set] of idle) {
     if (set) warnings.push(`attesters.${member} has no effect, since attesters.trust names no kind that it belongs to`);
   }
   return warnings;
+}
+
+function lintHardware({ deployment: { platform }, profile }: LintSubject): readonly string[] {
+  if (profile === 'development') return [];
+  const { snp, tdx, gpus } = platform;
+  const loose: readonly (readonly [boolean | undefined, string])[] = [
+    [snp?.debug, 'platform.snp.debug accepts guests whose host reads and changes their memory'],
+    [snp?.migrationAgent, 'platform.snp.migrationAgent accepts guests that another guest, the agent, can read'],
+    [snp?.maskedChip, 'platform.snp.maskedChip accepts reports of any chip of the owner, so that none can be revoked'],
+    [tdx?.debug, 'platform.tdx.debug accepts trust domains whose host reads and changes their memory'],
+    [tdx?.serviceTd, 'platform.tdx.serviceTd accepts trust domains that another one, the service TD, can migrate'],
+    [gpus?.debug, 'platform.gpus.debug accepts devices whose memory is not protected'],
+    [
+      tdx?.tcbStatus?.some((status) => status.startsWith('OutOfDate')),
+      'platform.tdx.tcbStatus accepts platforms with known holes that an update mends',
+    ],
+  ];
+  return loose.flatMap(([isSet, warning]) => (isSet === true ? [warning] : []));
 }
 
 function lintDates({ policies, profile, nowMs }: LintSubject): readonly string[] {

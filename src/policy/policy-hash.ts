@@ -22,3 +22,15 @@ export function extendedPcr(bank: PolicyBank, pcrHex: string, digestHex: string)
   if (old.length !== length || data.length !== length) throw new RangeError(`a digest of ${bank} has another length`);
   return toHex(digest(bank, old, data));
 }
+
+/** Where a processor measures what its host puts there at launch. */
+export type PolicyField = 'snp.host_data' | 'tdx.mrconfigid';
+
+/** In bytes (HOST_DATA of an SEV-SNP report, MRCONFIGID of a TD). */
+const FIELD_BYTES: Readonly<Record<PolicyField, number>> = { 'snp.host_data': 32, 'tdx.mrconfigid': 48 };
+
+/** The whole field, lower-case hex, where a digest (hex) was put into it: cut to its size, or filled up with zeros behind. */
+export function expectedField(field: PolicyField, digestHex: string): string {
+  const digits = 2 * FIELD_BYTES[field];
+  return digestHex.slice(0, digits).padEnd(digits, '0');
+}

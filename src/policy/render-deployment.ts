@@ -1,5 +1,5 @@
 import type { Json } from '../bytes/canonical-json.js';
-import type { Deployment } from './deployment.js';
+import type { Deployment, Platform } from './deployment.js';
 import type { ConditionGroup, PolicyCondition, ReleasePolicy } from './release-policy.js';
 
 /**
@@ -13,10 +13,14 @@ export function deploymentDocument(deployment: Deployment): Readonly<Record<stri
     kind: 'Deployment',
     metadata: { name, description },
     measurement: { ...measurement },
-    platform: { ...platform },
+    platform: hardwareDocument(platform),
     attesters: { ...attesters, allow: { ...attesters.allow, cvm: attesters.allow.cvm.map((rule) => ({ ...rule })) } },
     release: release && releasePolicyDocument(release),
   };
+}
+
+function hardwareDocument({ snp, tdx, gpus, ...others }: Platform): Readonly<Record<string, Json | undefined>> {
+  return { ...others, snp: snp && { ...snp }, tdx: tdx && { ...tdx }, gpus: gpus && { ...gpus } };
 }
 
 /** A release policy in its grammar, anyOf and allOf in camel case. */

@@ -11,7 +11,7 @@ import type { CvmAllowance, Deployment } from '../policy/deployment.js';
 import { accept, reject, type Rejection, type Result } from '../reason/reason.js';
 import type { DecidingFacts } from './entitlement.js';
 import type { AttesterRecord } from './records.js';
-import { akPath, type CvmVouching, ekPath, enrolmentFor, type Vouchers } from './vouchers.js';
+import { akPath, type CvmVouching, ekPath, enrolmentFor, verifiedCvm, type Vouchers } from './vouchers.js';
 
 /** Which rule of the deployment lets a certified AK in; a root alone never does. */
 export type AllowedBy = 'ek' | 'ak' | 'instance' | 'administrator' | 'any-from-roots';
@@ -32,7 +32,8 @@ export interface AkTrusted extends AkVouching {
  * development profile, the simulator CA. Without a public area an AK has no Name, and neither pin nor enrolment is for it.
  * Refusals: ak.revoked for what was revoked, or what vouches for it (first, and by SPKI, so that changing free attributes,
  * and with them the Name, does not dodge it); ak.pending for an AK that is vouched for, but that no rule lets in, and
- * for one in quarantine; collateral.unavailable where a CRL is missing; else ak.untrusted. A pin ends with the revocation of
+ * for one in quarantine; collateral.unavailable where a CRL is missing; what is wrong with the report of the VM, where the
+ * deployment goes by it, evidence.unbound where that is about another AK; else ak.untrusted. A pin ends with the revocation of
  * the AK, of the EK that it was enrolled by for this deployment, and, where the deployment goes by EK certificates, of
  * anything on that EK's path. Revoked certificates of the AK itself end it where they are sent: who leaves them out keeps the
  * pin. NOT verified: the quote's signature.
@@ -63,8 +64,11 @@ export function akTrust(
     }
     if (believed !== undefined && !refusals.some(({ reason }) => reason === 'ak.revoked')) return believed;
     const worst = REFUSALS.map((reason) => refusals.find((refusal) => refusal.reason === reason));
+    const ofHardware = refusals.find(({ reason }) => reason !== 'ak.untrusted');
     return (
       worst.find((refusal) => refusal !== undefined) ??
+      ofHardware ??
+      refusals[0] ??
       reject(
         'ak.untrusted',
         `nothing that the deployment trusts vouches for the AK with Name ${ak.name}; an administrator can pin it with: portcullis attester trust`,
@@ -73,8 +77,8 @@ export function akTrust(
   };
 }
 
-/** Of several refusals the one that is told: what an administrator decided, then what he still has to. */
-const REFUSALS = ['ak.revoked', 'ak.pending', 'collateral.unavailable', 'ak.untrusted'] as const;
+/** Of several refusals the one that is told: what an administrator decided, then what he still has to; then what is wrong with a report. */
+const REFUSALS = ['ak.revoked', 'ak.pending', 'collateral.unavailable'] as const;
 
 interface Candidate {
   readonly vouchers: Vouchers;
@@ -146,14 +150,30 @@ function saysAk(leaf: Certificate): boolean {
   return leaf.extendedKeyUsage !== undefined || Object.keys(instanceOf(leaf)).length > 0;
 }
 
-function byCvmReport({ vouchers: { cvm }, facts, deployment, ak }: Candidate): Outcome {
-  const { trust, allow } = deployment.attesters;
-  if (!trust.includes('cvm-report')) return undefined;
-  if (cvm === undefined) return reject('ak.untrusted', 'no report of a confidential VM was verified');
-  if (!equalBytes(cvm.akSpki, ak.spki)) return reject('ak.untrusted', 'the report of the VM is about another AK');
+function byCvmReport({ vouchers, facts, deployment, ak }: Candidate): Outcome {
+  if (!deployment.attesters.trust.includes('cvm-report')) return undefined;
+  const believed = cvmTrust(vouchers, facts, deployment);
+  if (!believed.ok) return believed;
+  const { akSpki } = verifiedCvm(vouchers) ?? {};
+  return akSpki !== undefined && equalBytes(akSpki, ak.spki)
+    ? believed
+    : reject('evidence.unbound', 'the report of the VM is about another AK');
+}
+
+/**
+ * That the report of the confidential VM was verified, that nothing of it was revoked, and that a rule of the deployment is for
+ * it: what stands in for an AK where there is no TPM. What refused the report; ak.revoked, ak.untrusted.
+ */
+export function cvmTrust(
+  { cvm }: Pick<Vouchers, 'cvm'>,
+  facts: Pick<TrustFacts, 'revoked'>,
+  { attesters }: Deployment,
+): Result<AkTrusted> {
+  if (cvm === undefined) return reject('ak.untrusted', 'no report of a confidential VM was sent');
+  if ('ok' in cvm) return cvm;
   const revoked = revokedOf(facts, cvm.identities);
   if (revoked !== undefined) return revoked;
-  return allow.cvm.some((rule) => isAllowedCvm(rule, cvm))
+  return attesters.allow.cvm.some((rule) => isAllowedCvm(rule, cvm))
     ? accept({ kind: 'cvm-report' })
     : reject('ak.untrusted', 'no rule in attesters.allow.cvm is for this VM');
 }
@@ -181,7 +201,7 @@ function pathRefusal(whose: 'EK' | 'AK', { fault, detail }: PathFault): Rejectio
   return fault === 'collateral' ? reject('collateral.unavailable', text) : reject('ak.untrusted', text);
 }
 
-function revokedOf({ revoked }: TrustFacts, identities: readonly string[]): Rejection | undefined {
+function revokedOf({ revoked }: Pick<TrustFacts, 'revoked'>, identities: readonly string[]): Rejection | undefined {
   const [identity] = identities.filter((each) => revoked.includes(each));
   return identity === undefined
     ? undefined

@@ -1,56 +1,34 @@
 import { canonicalJson, type Json } from '../bytes/canonical-json.js';
 import { releaseBinding } from '../challenge/binding.js';
-import { checkNonce, type FreshNonce, type NonceKey } from '../challenge/nonce.js';
-import { type ClaimTree, OWN_AUTHORITY } from '../claims/claims.js';
+import { checkNonce, type FreshNonce } from '../challenge/nonce.js';
+import { claimTree, type ClaimTree, mergeClaims, OWN_AUTHORITY } from '../claims/claims.js';
 import { sha256Hex } from '../crypto/digest.js';
-import type { TpmEvidence } from '../evidence/tpm/evidence.js';
-import type { TrustedAks } from '../evidence/tpm/trusted-aks.js';
-import { verifyQuote } from '../evidence/tpm/quote.js';
-import type { Recipient } from '../keys/recipient.js';
 import { saltedDecision } from './salted-decision.js';
 import { bootChain } from '../policy/boot-chain.js';
 import type { Decision } from '../policy/decision.js';
-import { evaluatePolicy, neededPcrs } from '../policy/evaluate.js';
+import { evaluatePolicy } from '../policy/evaluate.js';
 import { accept, type Result } from '../reason/reason.js';
-import { akTrust, type AkTrusted } from './ak-trust.js';
+import type { AkTrusted } from './ak-trust.js';
+import { attest, type Attested } from './attest.js';
 import type { Denial, ReleaseRequest } from './broker.js';
+import type { Circumstances, Presented } from './circumstances.js';
 import { type DecidingFacts, entitle, type Entitlement, usable, type VersionState } from './entitlement.js';
-import { refuseUnbound } from './presented-evidence.js';
-import type { PolicyLink, Profile, TpmClock } from './records.js';
-import type { Vouchers } from './vouchers.js';
-
-/** A request as it was received, and what its bytes decode to. */
-export interface Presented {
-  readonly request: ReleaseRequest;
-  readonly recipient: Recipient;
-  readonly evidence: Result<TpmEvidence>;
-}
-
-/** What an appraisal depends on beside the request and the facts of the store. */
-export interface Circumstances extends Vouchers {
-  readonly broker: string;
-  readonly profile: Profile;
-  readonly challengeTtlMs: number;
-  readonly nonceKey: (epoch: number) => NonceKey;
-  /** Random, hex: stands with the decision, so that its hash in the public log confirms no guess of what it holds. */
-  readonly salt: string;
-  /** AKs that were trusted before; those trusted now are put in. */
-  readonly aks: TrustedAks;
-}
+import { type BesidesQuote, isUnverified } from './hardware.js';
+import type { PolicyLink, TpmClock } from './records.js';
 
 /** What may be released, to whom, and why. */
 export interface Appraisal<V extends VersionState> {
   readonly entitlement: Entitlement<V>;
   readonly nonce: FreshNonce;
   readonly trust: AkTrusted;
-  /** Of the quote. */
-  readonly clock: TpmClock;
+  /** Of the quote; undefined where the machine has no TPM. */
+  readonly clock: TpmClock | undefined;
   readonly claims: ClaimTree;
   readonly decision: Decision;
   /** The text of `decision` that its hash is of. */
   readonly detail: string;
   /** The members of the log entry that follow from the appraisal. */
-  readonly entry: Readonly<Record<string, string | undefined>>;
+  readonly entry: Readonly<Record<string, string | number | undefined>>;
 }
 
 /**
@@ -59,11 +37,11 @@ export interface Appraisal<V extends VersionState> {
  * was not spent before; the transaction that records the release does.
  */
 export function appraise<V extends VersionState>(
-  { request, recipient, evidence }: Presented,
+  { request, recipient, evidence, besides }: Presented,
   facts: DecidingFacts<V>,
   circumstances: Circumstances,
 ): { readonly ok: true; readonly value: Appraisal<V> } | Denial {
-  const { broker, nowMs, aks } = circumstances;
+  const { broker, nowMs } = circumstances;
   const { deployment, key, version = 'latest', nonce } = request;
 
   const fresh = freshNonce(request, facts, circumstances);
@@ -74,20 +52,15 @@ export function appraise<V extends VersionState>(
   const rules = entitled.value.deployment;
 
   if (!evidence.ok) return evidence;
-  const quote = verifyQuote(evidence.value, {
-    extraData: releaseBinding({ broker, deployment, key, version, nonce, recipient: recipient.thumbprint }),
-    neededPcrs: neededPcrs(rules),
-    trust: akTrust(circumstances, facts, rules, evidence.value.akCertificates),
-    known: aks,
-  });
-  if (!quote.ok) return quote;
-  const byCertificate = quote.value.trust.kind === 'ak-certificate';
-  const untied = byCertificate ? [] : evidence.value.akCertificates;
-  const bound = refuseUnbound(request.evidence, untied, quote.value.ak.spki);
-  if (!bound.ok) return bound;
+  const extraData =
+    besides?.extraData ?? releaseBinding({ broker, deployment, key, version, nonce, recipient: recipient.thumbprint });
+  const attested = attest({ evidence: evidence.value, besides, extraData }, rules, facts, circumstances);
+  if (!attested.ok) return attested;
 
-  const { ak, pcrs, claims, trust } = quote.value;
-  const results = [{ authority: OWN_AUTHORITY, claims }];
+  if (isUnverified(evidence.value, besides, rules)) throw new Error('evidence was not verified before its appraisal');
+  const { pcrs, trust } = attested.value;
+  const claims = mergeClaims(attested.value.claims, ...hardwareClaims(besides));
+  const results = [{ authority: OWN_AUTHORITY, claims }, ...tokenResults(besides)];
   const policy = evaluatePolicy({ deployment: rules, accepted: facts.policies, pcrs, results, nowMs });
   if (!policy.ok) return policy;
   const free = usable(facts, entitled.value);
@@ -104,19 +77,46 @@ export function appraise<V extends VersionState>(
     policy_sha256: policySha256,
     policy_sha384: rules.measurement.bank === 'sha384' ? sha384Of(facts.policies, policySha256) : undefined,
     recipient: recipient.thumbprint,
-    ak_name: ak.name,
-    ak_spki_sha256: ak.spkiSha256,
-    ak_trust: trust.kind,
-    ak_allowed_by: trust.allowedBy,
-    ek_spki_sha256: trust.ekSpkiSha256,
+    ...identityMembers(attested.value),
+    ...hardwareMembers(besides, evidence.value.gpus.length),
     boot: bootChain(rules),
     evidence_sha256: sha256Hex(canonicalJson(request.evidence as unknown as Json)),
     nonce_sha256: sha256Hex(fresh.value.bytes),
     decision_sha256: sha256Hex(detail),
   };
-  const { clockInfo, firmwareVersion } = quote.value.quote;
-  const clock = { ...clockInfo, firmwareVersion };
+  const { clock } = attested.value;
   return accept({ entitlement: entitled.value, nonce: fresh.value, trust, clock, claims, decision, detail, entry });
+}
+
+function identityMembers({ ak, trust }: Attested) {
+  return {
+    ak_name: ak?.name ?? 'none',
+    ak_spki_sha256: ak?.spkiSha256,
+    ak_trust: trust.kind,
+    ak_allowed_by: trust.allowedBy,
+    ek_spki_sha256: trust.ekSpkiSha256,
+  };
+}
+
+/** What was verified beside the quote: nothing that was refused gets here. */
+function hardwareMembers(besides: BesidesQuote | undefined, sent: number) {
+  const { cvm, devices } = besides ?? {};
+  return {
+    ...(cvm?.ok === true ? { cvm: cvm.value.cvm.kind, cvm_measurement: cvm.value.cvm.measurement } : {}),
+    ...(devices?.ok === true && sent > 0 ? { gpus: sent } : {}),
+  };
+}
+
+function hardwareClaims(besides: BesidesQuote | undefined): readonly ClaimTree[] {
+  const { cvm, devices } = besides ?? {};
+  return [
+    ...(cvm?.ok === true ? [cvm.value.claims] : []),
+    ...(devices?.ok === true ? [claimTree({ gpu: devices.value.claims })] : []),
+  ];
+}
+
+function tokenResults(besides: BesidesQuote | undefined) {
+  return besides?.tokens?.ok === true ? besides.tokens.value.results : [];
 }
 
 /** That the nonce of a request is ours, for what it asks for, and fresh: challenge.invalid, challenge.expired. */

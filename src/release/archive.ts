@@ -4,7 +4,7 @@ import { canonicalJson } from '../bytes/canonical-json.js';
 import { open, seal, SealedBoxError } from '../crypto/aead.js';
 import type { AkTrust } from '../evidence/tpm/ak.js';
 import { accept, reject, type Result } from '../reason/reason.js';
-import type { Circumstances } from './appraise.js';
+import type { Circumstances } from './circumstances.js';
 import type { ReleaseRequest } from './broker.js';
 import type { BrokerContext } from './context.js';
 import type { DecidingFacts } from './entitlement.js';

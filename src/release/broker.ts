@@ -1,5 +1,5 @@
 import type { EntrySelection } from './entry-selection.js';
-import type { Json } from '../bytes/canonical-json.js';
+import type { EvidenceMember } from '../evidence/evidence.js';
 import type { Decision } from '../policy/decision.js';
 import type { Rejection, Result } from '../reason/reason.js';
 import type { KeyType, Role } from './records.js';
@@ -18,6 +18,7 @@ import type {
   ReleaseView,
   ReplayView,
   RevocationView,
+  SimulatedMachineRequest,
   SimulatedMachineView,
   TokenView,
 } from './views.js';
@@ -47,25 +48,11 @@ export interface ReleaseRequest {
   readonly evidence: EvidenceMember;
 }
 
-export interface EvidenceMember {
-  readonly tpm?: {
-    readonly quoted: string;
-    readonly signature: string;
-    readonly ak?: string;
-    readonly pcrs: Readonly<Record<string, Readonly<Record<string, string>>>>;
-    readonly ak_certificates?: readonly string[];
-    readonly event_log?: string;
-  };
-  readonly hcl?: Readonly<Record<string, Json>>;
-  readonly snp?: Readonly<Record<string, Json>>;
-  readonly tdx?: Readonly<Record<string, Json>>;
-  readonly gpus?: readonly Json[];
-  readonly tokens?: readonly Json[];
-}
-
 /** A refusal of a release, with the decision tree once nonce, AK, signature and binding were accepted. */
 export interface Denial extends Rejection {
   readonly decision?: Decision;
+  /** Nothing of the requester was proved: anybody could cause it. */
+  readonly unproven?: true;
 }
 
 export type ReleaseOutcome = { readonly ok: true; readonly value: ReleaseView } | Denial;
@@ -207,10 +194,5 @@ export interface Broker {
   replayRelease(releaseId: string, options: { readonly evidence?: boolean }): Promise<Result<ReplayView>>;
 
   /** Development profile only; undefined in production, where the route does not exist. */
-  readonly simulateMachine?: (request: {
-    readonly deployment: string;
-    readonly ak: string;
-    /** TPM2B_PUBLIC or TPMT_PUBLIC of an EK, base64url: it is certified for deployments that have the simulator CA among their roots. */
-    readonly ek?: string;
-  }) => Promise<Result<SimulatedMachineView>>;
+  readonly simulateMachine?: (request: SimulatedMachineRequest) => Promise<Result<SimulatedMachineView>>;
 }

@@ -6,10 +6,15 @@ import type { X509Certificate } from 'node:crypto';
 import type { NonceKey } from '../challenge/nonce.js';
 import type { Random } from '../crypto/random.js';
 import type { AnchorSets } from '../endorsement/anchor-sets.js';
+import type { Collateral, HardwareTrust } from '../endorsement/collateral.js';
+import type { AmdGeneration, HardwareRoots } from '../endorsement/hardware-roots.js';
 import type { KnownPaths, RevocationLists } from '../endorsement/known-paths.js';
+import type { AuthorityKeys } from '../evidence/authority/verify.js';
+import type { TcbComponent } from '../evidence/snp/constants.js';
 import type { TrustedAks } from '../evidence/tpm/trusted-aks.js';
 import type { KekProvider } from '../keys/kek.js';
 import type { KeyGenerator } from '../keys/generator.js';
+import type { Deployment } from '../policy/deployment.js';
 import type { ReasonCode } from '../reason/reason.js';
 import type { DenialRecorder } from './denial-recorder.js';
 import type { EnrolmentLimits } from './enrolment-limits.js';
@@ -28,6 +33,29 @@ export interface Observer extends SightingObserver {
   committed(records: number, milliseconds: number): void;
 }
 
+/** What a simulated AMD says of the chip and the firmware of a signing key. */
+export interface SimulatedChip {
+  readonly generation: AmdGeneration;
+  /** CHIP_ID as in reports, 64 bytes; of Turin the first 8 count. */
+  readonly chipId: Buffer;
+  /** The security versions that the key was derived for, 0 to 255; what is left out is 0. */
+  readonly tcb: Readonly<Partial<Record<TcbComponent, number>>>;
+}
+
+/** The makers of simulated hardware of this broker. Keys are SubjectPublicKeyInfo in DER; whatever is handed in is certified. */
+export interface SimulatedHardware {
+  /** The pinned roots, and those of these makers. */
+  readonly roots: HardwareRoots;
+  /** What these makers publish, current now: the same object as long as it stays the same. */
+  readonly collateral: Collateral;
+  /** DER: a VCEK, then the CA above it. `spki` is of P-384. */
+  certifyChip(spki: Buffer, chip: SimulatedChip): readonly Buffer[];
+  /** DER: a PCK certificate, then the CA above it. `spki` is of P-256, `ppid` has 16 bytes. */
+  certifyPlatform(spki: Buffer, ppid: Buffer): readonly Buffer[];
+  /** DER: the certificate of the boot ROM of an H100, then those above it, the root last. `spki` is of P-384, `pdi` has 8 bytes. */
+  certifyBootRom(spki: Buffer, pdi: Buffer): readonly Buffer[];
+}
+
 /** The simulator CA of the data directory: development profile only. */
 export interface SimulatorAuthority {
   readonly certificate: X509Certificate;
@@ -35,6 +63,7 @@ export interface SimulatorAuthority {
   certify(akSpki: Buffer): readonly Buffer[];
   /** Certifies an EK; DER of the leaf, then of the CA. */
   certifyEk(ekSpki: Buffer): readonly Buffer[];
+  readonly hardware: SimulatedHardware;
 }
 
 /** Everything a use case may reach. */
@@ -76,6 +105,10 @@ export interface BrokerContext {
   readonly paths: KnownPaths;
   /** CRLs, as they are now: the same object as long as none has changed. */
   readonly revocationLists: () => RevocationLists;
+  /** What hardware evidence for a deployment is held against at a time, ms since the Unix epoch. */
+  readonly hardwareTrust: (deployment: Deployment, atMs: number) => HardwareTrust;
+  /** The keys of those whose attestation tokens are believed. */
+  readonly authorities: AuthorityKeys;
   /** 32 bytes: the key of enrolments of an epoch. */
   readonly enrolmentKey: (epoch: number) => Buffer;
   /** What enrolments may write. */

@@ -8,6 +8,7 @@ import { admitDeployment } from '../policy/admit.js';
 import { bootChain } from '../policy/boot-chain.js';
 import type { Deployment, TrustKind } from '../policy/deployment.js';
 import { parseDeployment } from '../policy/deployment-document.js';
+import { isClaimName } from '../evidence/claim-names.js';
 import { lintDeployment } from '../policy/lint.js';
 import { deploymentDocument } from '../policy/render-deployment.js';
 import { accept, reject, type Rejection, type Result } from '../reason/reason.js';
@@ -41,7 +42,12 @@ export async function applyDeployment(
   const roots = checkRoots(context, parsed.value.deployment);
   if (!roots.ok) return roots;
   const { name } = parsed.value.deployment;
-  const lint = lintDeployment({ ...parsed.value, profile: context.profile, nowMs: context.clock() });
+  const lint = lintDeployment({
+    ...parsed.value,
+    profile: context.profile,
+    nowMs: context.clock(),
+    isClaim: isClaimName,
+  });
   const exists = reject('resource.exists', `a deployment named ${name} exists already; nothing was changed`);
   const answer = (plan: ApplicationPlan, frozen: boolean): Result<AppliedView> =>
     accept({

@@ -18,13 +18,20 @@ const EXPLAINED: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'challenge.replayed',
 ]);
 
+/** Evidence beside the quote; where an AK is believed by it, it comes before the quote, and the denial is `unproven`. */
+const HARDWARE = /^(?:snp|tdx|hcl|gpu|token)\./;
+
+function isExplained({ reason, unproven }: Denial): boolean {
+  return unproven !== true && (EXPLAINED.has(reason) || HARDWARE.test(reason));
+}
+
 /**
  * A denial as it is told: once nonce, AK, signature and binding are accepted, with a decision tree; before that, the code
  * and the caller's own values alone. `codes` takes out what was expected.
  */
 export function explain(denial: Denial, mode: 'full' | 'codes' = 'full'): Denial {
   const { ok, reason, detail, findings, decision } = denial;
-  if (!EXPLAINED.has(reason)) {
+  if (!isExplained(denial)) {
     return mode === 'full' && findings !== undefined ? { ok, reason, detail, findings } : { ok, reason, detail };
   }
   const whole: Decision = decision ?? {

@@ -32,7 +32,7 @@ export function noteTrusted(
     certificates: evidence.akCertificates,
     seenAtMs,
     challengedAtMs: nonce.issuedAtMs,
-    clock,
+    ...(clock === undefined ? {} : { clock }),
   });
 }
 
@@ -44,14 +44,19 @@ export function noteTrusted(
 export function notePending(
   context: Pick<BrokerContext, 'broker' | 'sightings'>,
   { ak, evidence }: Seen,
-  request: Pick<ReleaseRequest, 'deployment' | 'key' | 'version' | 'nonce'> & { readonly recipient: string },
+  request: Pick<ReleaseRequest, 'deployment' | 'key' | 'version' | 'nonce'> & {
+    readonly recipient: string;
+    /** Where devices answered too. */
+    readonly extraData: Buffer | undefined;
+  },
   { attester }: Pick<ReleaseFacts, 'attester'>,
-  seenAtMs: number,
+  { nowMs: seenAtMs }: { readonly nowMs: number },
 ): void {
   const { broker, sightings } = context;
   const { deployment, key, version = 'latest', nonce, recipient } = request;
+  const binding = request.extraData ?? releaseBinding({ broker, deployment, key, version, nonce, recipient });
   const quote = verifyQuote(evidence, {
-    extraData: releaseBinding({ broker, deployment, key, version, nonce, recipient }),
+    extraData: binding,
     neededPcrs: {},
     trust: () => accept({ kind: trustOf(attester, deployment, evidence) }),
   });

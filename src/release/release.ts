@@ -1,18 +1,30 @@
 import { toHex } from '../bytes/hex.js';
 import { sha256Hex } from '../crypto/digest.js';
-import { presentedAk } from '../evidence/tpm/ak.js';
+import type { Evidence } from '../evidence/evidence.js';
+import { decodeEvidence } from '../evidence/presented.js';
+import { type AkIdentity, presentedAk } from '../evidence/tpm/ak.js';
 import { parseRecipient } from '../keys/recipient.js';
 import { accept, reject, type Result } from '../reason/reason.js';
-import { appraise, type Circumstances, freshNonce } from './appraise.js';
+import { appraise, freshNonce } from './appraise.js';
+import type { Circumstances, Presented } from './circumstances.js';
 import { sealAppraisal } from './archive.js';
+import { attest } from './attest.js';
 import type { Denial, ReleaseOutcome, ReleaseRequest } from './broker.js';
 import type { BrokerContext } from './context.js';
 import { explain } from './explain.js';
+import {
+  type BesidesQuote,
+  hardwareIdentities,
+  hasDevicesOrTokens,
+  hasOthers,
+  verifyCvmReport,
+  verifyDevicesAndTokens,
+  vouchingOf,
+} from './hardware.js';
 import { notePending, noteTrusted, type Seen } from './note-sighting.js';
-import { decodeTpmEvidence } from './presented-evidence.js';
 import { receiptOf } from './receipt.js';
 import { DECISION_SALT_BYTES } from './salted-decision.js';
-import { type LoggedEntry, type ReleaseFacts, type Store, StoreUnavailableError } from './store.js';
+import { type LoggedEntry, type ReleaseFacts, StoreUnavailableError } from './store.js';
 import type { ReleaseView } from './views.js';
 import { vouchersOf, vouchingIdentities } from './vouchers.js';
 import { wrapForRecipient } from './wrap.js';
@@ -39,10 +51,14 @@ interface Recorded {
   readonly logged: LoggedEntry;
 }
 
-async function record(context: BrokerContext, request: ReleaseRequest): Promise<Result<Recorded> | Denial> {
-  const evidence = decodeTpmEvidence(request.evidence);
-  const ak = evidence.ok ? presentedAk(evidence.value, context.aks) : undefined;
-  const seen = evidence.ok && ak?.ok === true ? { ak: ak.value, evidence: evidence.value } : undefined;
+async function record(
+  context: BrokerContext,
+  request: ReleaseRequest,
+): Promise<{ readonly ok: true; readonly value: Recorded } | Denial> {
+  const evidence = decodeEvidence(request.evidence);
+  const tpm = evidence.ok ? evidence.value.tpm : undefined;
+  const ak = tpm === undefined ? undefined : presentedAk(tpm, context.aks);
+  const seen = tpm !== undefined && ak?.ok === true ? { ak: ak.value, evidence: tpm } : undefined;
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const outcome = await appraiseAndCommit(context, request, evidence, seen);
     if (outcome === 'changed') continue;
@@ -50,7 +66,8 @@ async function record(context: BrokerContext, request: ReleaseRequest): Promise<
     context.observer.denied(outcome.reason);
     const denial = explain(outcome);
     const { deployment, key, version = 'latest' } = request;
-    const { spkiSha256: akSpkiSha256, name: akName } = seen?.ak ?? {};
+    const { spkiSha256, name: akName } = seen?.ak ?? {};
+    const akSpkiSha256 = outcome.unproven === true ? undefined : spkiSha256;
     context.denials.record(denial, { deployment, key, version, akSpkiSha256, akName });
     return explain(outcome, context.explain);
   }
@@ -61,9 +78,9 @@ async function record(context: BrokerContext, request: ReleaseRequest): Promise<
 async function appraiseAndCommit(
   context: BrokerContext,
   request: ReleaseRequest,
-  evidence: ReturnType<typeof decodeTpmEvidence>,
+  evidence: Result<Evidence>,
   seen: Seen | undefined,
-): Promise<Result<Recorded> | Denial | 'changed'> {
+): Promise<{ readonly ok: true; readonly value: Recorded } | Denial | 'changed'> {
   const { store } = context;
   const { key } = request;
 
@@ -71,13 +88,21 @@ async function appraiseAndCommit(
   if (!recipient.ok) return recipient;
   if (!evidence.ok && evidence.reason === 'request.malformed') return evidence;
 
-  const circumstances = circumstancesOf(context);
-  const facts = await factsFor(store, request, seen?.ak.spkiSha256, circumstances, evidence);
-  if (facts === 'changed') return facts;
-  const appraised = appraise({ request, recipient: recipient.value, evidence }, facts, circumstances);
+  const presented = { request, recipient: recipient.value, evidence };
+  const gathered = await gather(context, presented, seen?.ak, circumstancesOf(context));
+  if (gathered === 'changed') return gathered;
+  const { facts, besides, circumstances } = gathered;
+  const appraised = appraise({ ...presented, besides }, facts, circumstances);
   if (!appraised.ok) {
     if (appraised.reason === 'ak.pending' && seen !== undefined) {
-      notePending(context, seen, { ...request, recipient: recipient.value.thumbprint }, facts, circumstances.nowMs);
+      const extraData = besides?.extraData;
+      notePending(
+        context,
+        seen,
+        { ...request, recipient: recipient.value.thumbprint, extraData },
+        facts,
+        circumstances,
+      );
     }
     return appraised;
   }
@@ -117,29 +142,75 @@ async function appraiseAndCommit(
   }
 }
 
+/** What an appraisal is made of, all under one state generation. */
+interface Gathered {
+  readonly facts: ReleaseFacts;
+  readonly besides: BesidesQuote | undefined;
+  readonly circumstances: Circumstances;
+}
+
 /**
- * The facts, with whether anything was revoked that vouches for the AK by its deployment's rules; that needs the rules
- * first, and the paths of certificates, which nobody is owed without a nonce of ours.
+ * Reads the facts, verifies what was sent beside the quote by the rules of the deployment, and reads the facts again with whether
+ * anything was revoked that it hangs on, or that vouches for the AK. All that is dear, and nobody is owed it without a nonce of
+ * ours; devices and tokens not even before the quote, with the report of the VM, has been accepted.
  */
-async function factsFor(
-  store: Store,
-  request: ReleaseRequest,
-  akSpkiSha256: string | undefined,
-  circumstances: Circumstances,
-  evidence: ReturnType<typeof decodeTpmEvidence>,
-): Promise<ReleaseFacts | 'changed'> {
-  const { deployment, key, version = 'latest' } = request;
-  const query = { deployment, key, version, akSpkiSha256 };
+async function gather(
+  context: BrokerContext,
+  presented: Omit<Presented, 'besides'>,
+  ak: AkIdentity | undefined,
+  before: Circumstances,
+): Promise<Gathered | 'changed'> {
+  const { store } = context;
+  const { request, evidence } = presented;
+  const { deployment: name, key, version = 'latest' } = request;
+  const query = { deployment: name, key, version, akSpkiSha256: ak?.spkiSha256 };
   const facts = await store.releaseFacts(query);
-  const certificates = evidence.ok ? evidence.value.akCertificates : [];
-  const vouched =
-    certificates.length > 0 || facts.attester?.enrolments !== undefined || circumstances.cvm !== undefined;
-  if (!vouched) return facts;
-  if (!freshNonce(request, facts, circumstances).ok) return facts;
-  const identities = vouchingIdentities(circumstances, facts.deployment?.deployment, facts.attester, certificates);
-  if (identities.length === 0) return facts;
-  const further = await store.releaseFacts({ ...query, identities });
-  return further.state.generation === facts.state.generation ? further : 'changed';
+  const deployment = facts.deployment?.deployment;
+  const alone: Gathered = { facts, besides: undefined, circumstances: before };
+  if (!evidence.ok || deployment === undefined) return alone;
+
+  const certificates = evidence.value.tpm?.akCertificates ?? [];
+  const others = hasOthers(evidence.value, deployment);
+  if (certificates.length === 0 && facts.attester?.enrolments === undefined && !others) return alone;
+  if (!freshNonce(request, facts, before).ok) return alone;
+
+  const { generation } = facts.state;
+  const again = async (besides: BesidesQuote | undefined, circumstances: Circumstances): Promise<Gathered> => {
+    const vouching = vouchingIdentities(circumstances, deployment, facts.attester, certificates);
+    const identities = [...vouching, ...(besides === undefined ? [] : hardwareIdentities(besides))];
+    const further = identities.length === 0 ? facts : await store.releaseFacts({ ...query, identities });
+    return { facts: further, besides, circumstances };
+  };
+  const isChanged = ({ facts: { state } }: Gathered): boolean => state.generation !== generation;
+  if (!others) {
+    const gathered = await again(undefined, before);
+    return isChanged(gathered) ? 'changed' : gathered;
+  }
+
+  const trust = context.hardwareTrust(deployment, before.nowMs);
+  const asked = { ...presented, broker: context.broker, evidence: evidence.value, ak, deployment };
+  const report = verifyCvmReport(asked, trust);
+  const circumstances = withReport(before, report, ak);
+  const gathered = await again(report, circumstances);
+  if (isChanged(gathered)) return 'changed';
+  if (!hasDevicesOrTokens(evidence.value, deployment)) return gathered;
+  if (
+    !attest(
+      { evidence: evidence.value, besides: report, extraData: report.extraData },
+      deployment,
+      gathered.facts,
+      circumstances,
+    ).ok
+  )
+    return gathered;
+  const all = await again(await verifyDevicesAndTokens(report, asked, trust, context.authorities), circumstances);
+  return isChanged(all) ? 'changed' : all;
+}
+
+/** What is so, with what the report of the VM says of the AK. */
+function withReport(before: Circumstances, report: BesidesQuote, ak: AkIdentity | undefined): Circumstances {
+  const cvm = vouchingOf(report, ak);
+  return cvm === undefined ? before : { ...before, cvm };
 }
 
 /** What is so at this moment, beside the facts of the store. */

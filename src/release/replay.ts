@@ -3,6 +3,8 @@ import type { Json } from '../bytes/canonical-json.js';
 import { sha256Hex } from '../crypto/digest.js';
 import { AnchorSets } from '../endorsement/anchor-sets.js';
 import { KnownPaths, NO_REVOCATION_LISTS } from '../endorsement/known-paths.js';
+import { decodeEvidence } from '../evidence/presented.js';
+import { presentedAk } from '../evidence/tpm/ak.js';
 import { TrustedAks } from '../evidence/tpm/trusted-aks.js';
 import { parseRecipient } from '../keys/recipient.js';
 import { accept, reject, type Result } from '../reason/reason.js';
@@ -16,8 +18,8 @@ import type { Denial } from './broker.js';
 import type { BrokerContext } from './context.js';
 import type { VersionState } from './entitlement.js';
 import { explain } from './explain.js';
+import { hasOthers, verifyCvmReport, verifyDevicesAndTokens, vouchingOf } from './hardware.js';
 import { proveInclusion } from './log-proofs.js';
-import { decodeTpmEvidence } from './presented-evidence.js';
 import { type Store, StoreIntegrityError } from './store.js';
 import { rfc3339 } from './time.js';
 import type { ReplayView } from './views.js';
@@ -52,7 +54,7 @@ export async function replayRelease(
   const { entry, decision: recorded } = await recordedRelease(store, releaseId, index);
 
   const { request, circumstances } = opened.value;
-  const replayed = repeat(context, opened.value);
+  const replayed = await repeat(context, opened.value);
   const differences = replayed.ok
     ? compare(entry, recorded, replayed.value, opened.value)
     : [{ member: 'outcome', recorded: 'released', replayed: replayed.reason }];
@@ -68,16 +70,30 @@ export async function replayRelease(
   });
 }
 
-/** The appraisal of then, by the code of now. */
-function repeat(context: BrokerContext, { request, facts, circumstances }: ArchivedAppraisal): Replayed {
+/**
+ * The appraisal of then, by the code of now. What was revoked then, the facts say; CRLs and collateral of then are not kept: that
+ * of now is used, by the clock of then.
+ */
+async function repeat(context: BrokerContext, { request, facts, circumstances }: ArchivedAppraisal): Promise<Replayed> {
   const { broker, nonceKey } = context;
   const recipient = parseRecipient(request.recipient);
   if (!recipient.ok) return recipient;
-  const evidence = decodeTpmEvidence(request.evidence);
+  const evidence = decodeEvidence(request.evidence);
   const presented = { request, recipient: recipient.value, evidence };
-  // What was revoked then, the facts say; the CRLs of then are not kept.
   const vouchers = { anchors: new AnchorSets(), paths: new KnownPaths(1), revocationLists: NO_REVOCATION_LISTS };
-  return appraise(presented, facts, { broker, nonceKey, aks: new TrustedAks(1), ...vouchers, ...circumstances });
+  const then = { broker, nonceKey, aks: new TrustedAks(1), ...vouchers, ...circumstances };
+  const deployment = facts.deployment?.deployment;
+  if (!evidence.ok || deployment === undefined || !hasOthers(evidence.value, deployment)) {
+    return appraise({ ...presented, besides: undefined }, facts, then);
+  }
+  const { tpm } = evidence.value;
+  const ak = tpm === undefined ? undefined : presentedAk(tpm);
+  const known = ak?.ok === true ? ak.value : undefined;
+  const trust = context.hardwareTrust(deployment, circumstances.nowMs);
+  const asked = { ...presented, broker, evidence: evidence.value, ak: known, deployment };
+  const besides = await verifyDevicesAndTokens(verifyCvmReport(asked, trust), asked, trust, context.authorities);
+  const cvm = vouchingOf(besides, known);
+  return appraise({ ...presented, besides }, facts, cvm === undefined ? then : { ...then, cvm });
 }
 
 /** The decision of the replay, with the claims that it is about, or why it would be refused. */

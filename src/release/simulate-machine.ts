@@ -6,21 +6,22 @@ import type { Deployment } from '../policy/deployment.js';
 import { accept, reject, type Result } from '../reason/reason.js';
 import type { BrokerContext, SimulatorAuthority } from './context.js';
 import { noSuchDeployment } from './deployments.js';
-import type { SimulatedMachineView } from './views.js';
+import { certifyHardware } from './simulate-hardware.js';
+import type { SimulatedMachineRequest, SimulatedMachineView } from './views.js';
 
 /**
  * A simulated machine that boots as a deployment expects: the simulator CA certifies its AK where the deployment trusts
- * simulators, and its EK, where one is sent, for an enrolment, where the CA is among the roots of the deployment; the answer
- * also says which boot values and which policy the deployment refers to. Anyone may ask, since a simulator proves nothing;
- * it exists in the development profile alone.
+ * simulators, and its EK, where one is sent, for an enrolment, where the CA is among the roots of the deployment; the makers of
+ * simulated hardware certify its processor and its GPUs. The answer also says which boot values, which policy and which launch
+ * measurement the deployment refers to. Anyone may ask, since a simulator proves nothing; it exists in the development profile alone.
  */
 export async function simulateMachine(
   context: BrokerContext,
   simulator: SimulatorAuthority,
-  request: { readonly deployment: string; readonly ak: string; readonly ek?: string },
+  request: SimulatedMachineRequest,
 ): Promise<Result<SimulatedMachineView>> {
-  const ak = parsed(request.ak, 'ak', parseAk);
-  if (!ak.ok) return ak;
+  const ak = request.ak === undefined ? undefined : parsed(request.ak, 'ak', parseAk);
+  if (ak?.ok === false) return ak;
   const ek = request.ek === undefined ? undefined : parsed(request.ek, 'ek', parseEk);
   if (ek?.ok === false) return ek;
   const found = await context.store.read(async (view) => ({
@@ -38,20 +39,30 @@ export async function simulateMachine(
         'simulator-ca.pem of the data directory among attesters.roots',
     );
   }
+  const hasHardware = request.cvm !== undefined || request.gpus !== undefined;
+  if (hasHardware && !believesAks) {
+    return reject('resource.state', 'the deployment believes no simulated hardware; add simulator to attesters.trust');
+  }
   const nowMs = context.clock();
   const valid = found.links.find((link) => (link.notBeforeMs ?? 0) <= nowMs && nowMs < (link.notAfterMs ?? Infinity));
-  const { bank, pcr } = deployment.measurement;
+  const { source, bank, pcr } = deployment.measurement;
   const digest = bank === 'sha384' ? valid?.sha384 : valid?.sha256;
   if (digest === undefined)
     return reject('resource.unknown', 'the deployment accepts no policy at this time; register one');
+  const hardware = certifyHardware(simulator.hardware, request, deployment, digest);
+  if (!hardware.ok) return hardware;
+  // Where the report of the VM has to vouch for the AK, the simulator CA does not help out.
+  const isNamed = request.cvm !== undefined && deployment.attesters.trust.includes('cvm-report');
   const boot = Object.entries(deployment.platform.pcrs).map(([index, values]) => [index, values[0] ?? '']);
   return accept({
-    ak_certificates: believesAks ? simulator.certify(ak.value.spki).map(toBase64url) : [],
+    ak_certificates:
+      ak !== undefined && believesAks && !isNamed ? simulator.certify(ak.value.spki).map(toBase64url) : [],
     ...(ek === undefined || !believesEks
       ? {}
       : { ek_certificates: simulator.certifyEk(ek.value.spki).map(toBase64url) }),
     pcrs: { [bank]: Object.fromEntries(boot) as Record<string, string> },
-    policy: { bank, pcr, digest },
+    policy: { source, bank, pcr, digest },
+    ...hardware.value,
   });
 }
 

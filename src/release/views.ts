@@ -223,16 +223,64 @@ export interface BrokerView {
   readonly kek: string;
 }
 
-/** A simulated machine that boots as a deployment expects: development profile only. */
+/** What is to be simulated. Bytes are base64url. */
+export interface SimulatedMachineRequest {
+  readonly deployment: string;
+  /** TPM2B_PUBLIC or TPMT_PUBLIC; left out by a machine without a TPM. */
+  readonly ak?: string;
+  /** TPM2B_PUBLIC or TPMT_PUBLIC of an EK: it is certified for deployments that have the simulator CA among their roots. */
+  readonly ek?: string;
+  readonly cvm?: SimulatedCvmRequest;
+  readonly gpus?: readonly SimulatedGpuRequest[];
+}
+
+/** A confidential VM: what its maker is told of it. */
+export interface SimulatedCvmRequest {
+  readonly kind: 'snp' | 'tdx' | 'hcl-snp' | 'hcl-tdx';
+  /** SubjectPublicKeyInfo: of the VCEK (P-384), or of the PCK (P-256). */
+  readonly key: string;
+  /** `snp` and `hcl-snp`: hex, 64 bytes; Milan unless said, and what is left out of the TCB is 0. */
+  readonly chip_id?: string;
+  readonly generation?: 'Milan' | 'Genoa' | 'Turin';
+  readonly tcb?: Readonly<Partial<Record<'fmc' | 'bootloader' | 'tee' | 'snp' | 'microcode', number>>>;
+  /** `tdx` and `hcl-tdx`: hex, 16 bytes. */
+  readonly ppid?: string;
+}
+
+/** An H100. */
+export interface SimulatedGpuRequest {
+  /** SubjectPublicKeyInfo of its boot ROM (P-384), which certifies the key that signs reports. */
+  readonly key: string;
+  /** Hex, 8 bytes. */
+  readonly pdi: string;
+}
+
+/** A simulated machine that boots as a deployment expects: development profile only. Certificates are DER, base64url. */
 export interface SimulatedMachineView {
-  /** DER, base64url: the AK certificate, then the simulator CA; none where the deployment trusts no simulators. */
+  /** The AK certificate, then the simulator CA; none where no AK was sent, the deployment trusts no simulators, or it is the report of the VM that vouches for AKs. */
   readonly ak_certificates: readonly string[];
-  /** DER, base64url: the EK certificate, then the simulator CA; where an EK was sent, and the deployment has that CA among its roots. */
+  /** The EK certificate, then the simulator CA; where an EK was sent, and the deployment has that CA among its roots. */
   readonly ek_certificates?: readonly string[];
   /** PCR values of the boot chain, bank to index to hex. */
   readonly pcrs: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  /** The policy to measure, and where. */
-  readonly policy: { readonly bank: string; readonly pcr: number; readonly digest: string };
+  /** The policy to measure, and where: `source` as in the deployment, `pcr` where that is `tpm`. */
+  readonly policy: { readonly source: string; readonly bank: string; readonly pcr: number; readonly digest: string };
+  /** Where a confidential VM was asked for. */
+  readonly cvm?: SimulatedCvmView;
+  /** In the order of the request: the certificate of the boot ROM, then those above it, the root last. */
+  readonly gpus?: readonly { readonly certificates: readonly string[] }[];
+}
+
+/** Beside the certificates, what the deployment expects of the VM: as its first rule in attesters.allow.cvm that is for one of this kind. Hex. */
+export interface SimulatedCvmView {
+  /** The VCEK, or the PCK certificate, then the CA above it. */
+  readonly certificates: readonly string[];
+  readonly measurement?: string;
+  readonly id_key_digest?: string;
+  readonly vmpl: number;
+  /** Where the policy is measured there. */
+  readonly host_data?: string;
+  readonly mr_config_id?: string;
 }
 
 export interface ListView<T> {

@@ -8,13 +8,14 @@ import type { PathFault, ValidPath } from '../endorsement/path.js';
 import type { Purpose } from '../endorsement/certificate-checks.js';
 import { AK_CERTIFICATE_PURPOSE, EK_CERTIFICATE_PURPOSE } from '../endorsement/tpm-identity.js';
 import type { Deployment } from '../policy/deployment.js';
+import type { Rejection } from '../reason/reason.js';
 import type { BrokerContext } from './context.js';
 import type { AkEnrolment, AttesterRecord } from './records.js';
 
 /** What a confidential-VM report that was verified, and is tied to the request, says of the AK of its machine. */
 export interface CvmVouching {
-  /** The AK in the runtime data: SubjectPublicKeyInfo, DER. */
-  readonly akSpki: Buffer;
+  /** The AK that the report names: SubjectPublicKeyInfo, DER. undefined: none, or not the one that was presented. */
+  readonly akSpki: Buffer | undefined;
   /** Launch measurement and digest of the identity key, lower-case hex. */
   readonly measurement: string;
   readonly idKeyDigest?: string;
@@ -32,8 +33,13 @@ export interface Vouchers {
   readonly anchors: AnchorSets;
   readonly paths: KnownPaths;
   readonly revocationLists: RevocationLists;
-  /** undefined where no such report was verified; then trust by `cvm-report` is refused. */
-  readonly cvm?: CvmVouching;
+  /** Undefined where no such report was sent; then trust by `cvm-report` is refused. Where it was refused, why. */
+  readonly cvm?: CvmVouching | Rejection;
+}
+
+/** The report, where it was verified. */
+export function verifiedCvm({ cvm }: Pick<Vouchers, 'cvm'>): CvmVouching | undefined {
+  return cvm === undefined || 'ok' in cvm ? undefined : cvm;
 }
 
 /** What vouches now. */
@@ -116,7 +122,7 @@ export function vouchingIdentities(
 ): readonly RevocableIdentity[] {
   if (deployment === undefined) return [];
   const { trust } = deployment.attesters;
-  const identities = new Set<RevocableIdentity>(trust.includes('cvm-report') ? vouchers.cvm?.identities : []);
+  const identities = new Set<RevocableIdentity>(trust.includes('cvm-report') ? verifiedCvm(vouchers)?.identities : []);
   const take = (path: Path): void => {
     if (path.ok) for (const identity of pathIdentities(path)) identities.add(identity);
   };

@@ -62,9 +62,9 @@ export const sha256Hex = (description: string) => text(SHA256, 64, description);
 export const sha384Hex = (description: string) => text('[0-9a-f]{96}', 96, description);
 export const thumbprint = (description: string) => text('[0-9A-Za-z_-]{43}', 43, description);
 
-/** The TPM Name of an AK: nameAlg (SHA-256, SHA-384 or SHA-512) and its digest; `unknown` where its public area is not known. */
+/** The TPM Name of an AK: nameAlg (SHA-256, SHA-384 or SHA-512) and its digest; `unknown` where its public area is not known, `none` where there is no TPM. */
 export const akName = (description: string) =>
-  text('(?:000b[0-9a-f]{64}|000c[0-9a-f]{96}|000d[0-9a-f]{128}|unknown)', 132, description);
+  text('(?:000b[0-9a-f]{64}|000c[0-9a-f]{96}|000d[0-9a-f]{128}|unknown|none)', 132, description);
 
 /** 64 bits without sign, or less, as a decimal string. */
 export const decimal = (description: string) => text('(?:0|[1-9][0-9]{0,19})', 20, description);

@@ -305,8 +305,20 @@ export const ENTRY_SCHEMAS = {
     policy_sha256: sha256Hex('The policy hash that was measured.'),
     policy_sha384: optional(sha384Hex('SHA-384 of the policy, where that was measured.')),
     recipient: thumbprint('RFC 7638 SHA-256 thumbprint of the JWK that the key was encrypted to, base64url.'),
-    ...ak,
-    ak_trust: Type.Enum(TRUST_KINDS, { description: 'What made the AK believable.' }),
+    ak_name: akName(
+      'The TPM Name of the AK, lower-case hex; `unknown` where the AK came without its public area, `none` where the machine has no TPM.',
+    ),
+    ak_spki_sha256: optional(
+      sha256Hex(
+        "SHA-256 of the AK's SubjectPublicKeyInfo: the identity of the attester. Absent where the machine has no TPM.",
+      ),
+    ),
+    ak_trust: Type.Enum(TRUST_KINDS, { description: 'What made the AK, or the machine without one, believable.' }),
+    cvm: optional(
+      Type.Enum(['snp', 'tdx'], { description: 'The kind of confidential VM whose report was verified, if any was.' }),
+    ),
+    cvm_measurement: optional(sha384Hex('Its launch measurement: MEASUREMENT of SEV-SNP, MRTD of TDX.')),
+    gpus: optional(count('How many GPUs and switches were verified with it.')),
     ak_allowed_by: optional(
       Type.Enum(ALLOWED_BY, {
         description:

@@ -38,7 +38,7 @@ const NEEDED: Readonly<Record<string, RegExp>> = {
   version: /^[0-9a-f]{32}$/,
   policy_sha256: SHA256,
   recipient: /^[0-9A-Za-z_-]{43}$/,
-  ak_name: /^(?:(?:[0-9a-f]{2}){1,66}|unknown)$/,
+  ak_name: /^(?:(?:[0-9a-f]{2}){1,66}|unknown|none)$/,
   boot: /^(?:pinned|unmeasured)$/,
   state_generation: /^(?:0|[1-9]\d{0,19})$/,
 };

@@ -334,13 +334,22 @@ describe.each(['plain', 'salted'] as const)('a log with %s names', (logNames) =>
       expect(log.problemsAt(log.at({ type: 'release', deployment: 'toy' }))).toContainEqual(simulator);
     });
 
-    test('by a kind that nothing in the log bears out', () => {
-      const log = draft();
-      log.change(log.at({ type: 'deployment.applied', deployment: 'llm' }), { trust: ['pinned', 'cvm-report'] });
-      const index = log.change(log.at(LLM), { ak_trust: 'cvm-report' });
-      expect(log.problemsAt(index)).toEqual([
-        expect.stringMatching(/by trust of kind cvm-report, which nothing in the log can bear out$/),
-      ]);
+    test('by the report of a confidential VM that the entry does not name, or the deployment does not trust', () => {
+      const report = { ak_trust: 'cvm-report', cvm: 'snp', cvm_measurement: 'ab'.repeat(48) };
+      const problems = (trust: readonly string[], members: object): readonly string[] => {
+        const log = draft();
+        log.change(log.at({ type: 'deployment.applied', deployment: 'llm' }), { trust });
+        return log.problemsAt(log.change(log.at(LLM), members));
+      };
+      const trusting = ['pinned', 'cvm-report'];
+      expect(problems(trusting, report)).toEqual([]);
+      expect(problems(trusting, { ...report, ak_name: 'none', ak_spki_sha256: undefined })).toEqual([]);
+      for (const without of [{ cvm: undefined }, { cvm_measurement: undefined }]) {
+        expect(problems(trusting, { ...report, ...without })).toEqual([
+          expect.stringMatching(/for the report of a confidential VM, which the entry does not name/),
+        ]);
+      }
+      expect(problems(['pinned'], report)).toEqual([expect.stringMatching(/for the report of a confidential VM/)]);
     });
 
     test('in quarantine, whatever vouches for it', () => {

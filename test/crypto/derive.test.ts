@@ -13,7 +13,16 @@ describe('keys of the root secret', () => {
   });
 
   test('differ by purpose, epoch and root', () => {
-    const purposes: KeyPurpose[] = ['nonce', 'row-mac', 'token', 'enrolment', 'archive', 'names', 'kept-checkpoint'];
+    const purposes: KeyPurpose[] = [
+      'nonce',
+      'row-mac',
+      'token',
+      'enrolment',
+      'archive',
+      'names',
+      'kept-checkpoint',
+      'simulated-hardware',
+    ];
     const keys = purposes.flatMap((purpose) => [1, 2].map((epoch) => deriveKey(root, purpose, epoch).toString('hex')));
     keys.push(deriveKey(Buffer.alloc(32, 8), 'nonce', 1).toString('hex'));
     expect(new Set(keys).size).toBe(keys.length);

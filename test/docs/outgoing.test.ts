@@ -11,6 +11,12 @@ const ASKS_WITNESSES = 'witness';
 /** The one file that connects to the database of several replicas, at the URL of the configuration (`store.url`) and no other. */
 const REACHES_DATABASE = join('src', 'store', 'postgres', 'session.ts');
 
+/**
+ * The room that fetches what is published: the keys of configured authorities, from their own origin or where the configuration
+ * says, and, on the command line alone, collateral from the makers' services.
+ */
+const FETCHES = 'collateral';
+
 /** What runs beside workloads, at auditors, on the command line or in demos; every other room is the broker. */
 const NOT_THE_BROKER = ['cli', 'workload', 'simulator', 'audit'];
 
@@ -44,9 +50,9 @@ function waysOut(path: string): readonly string[] {
   return [...taken.filter((name) => name !== '' && !HARMLESS.has(name)), ...clients].map((way) => `${path}: ${way}`);
 }
 
-test('the broker makes no outgoing connection but to its witnesses and its database, so no URL in evidence can be followed', () => {
+test('the broker makes no outgoing connection but to its witnesses, its database and its authorities, so no URL in evidence can be followed', () => {
   const rooms = readdirSync('src', { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && ![...NOT_THE_BROKER, ASKS_WITNESSES].includes(entry.name))
+    .filter((entry) => entry.isDirectory() && ![...NOT_THE_BROKER, ASKS_WITNESSES, FETCHES].includes(entry.name))
     .map((entry) => entry.name);
   const broker = [...rooms.map((room) => join('src', room)), join('src', 'cli', 'compose')].flatMap(files);
   expect(broker.length).toBeGreaterThan(50);
@@ -54,6 +60,19 @@ test('the broker makes no outgoing connection but to its witnesses and its datab
   expect(waysOut(REACHES_DATABASE)).toContain(`${REACHES_DATABASE}: from 'pg'`);
   expect(broker.filter((path) => /from '[./]+\/(?:workload|audit)\//.test(readFileSync(path, 'utf8')))).toEqual([]);
   expect(waysOut(join('src', 'workload', 'transport.ts'))).not.toEqual([]);
+});
+
+test('what fetches keys of authorities and collateral knows nothing of evidence', () => {
+  const room = files(join('src', FETCHES));
+  const reaching = room.filter((path) => waysOut(path).some((way) => way.includes('undici')));
+  expect(reaching).toEqual([join('src', FETCHES, 'authority-fetch.ts')]);
+  const taken = room.flatMap((path) =>
+    [...readFileSync(path, 'utf8').matchAll(/from '\.\.\/(evidence\/[^']+)'/g)].map(([, name]) => name),
+  );
+  // The names of algorithms and the port: neither evidence nor a token.
+  expect([...new Set(taken)]).toEqual(['evidence/authority/authority-keys.js']);
+  for (const path of reaching)
+    expect(readFileSync(path, 'utf8')).not.toMatch(/\.location|maxRedirections|interceptors/);
 });
 
 test('what asks the witnesses takes its URLs from the configuration, and knows nothing of requests', () => {

@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import type { FuzzTarget } from './target.js';
 import { Dice, mutate } from './mutate.js';
 import { targets as bytesTargets } from './targets/bytes.js';
+import { targets as collateralTargets } from './targets/collateral.js';
 import { targets as checkpointTargets } from './targets/checkpoint.js';
 import { targets as enrolmentTargets } from './targets/enrolment.js';
 import { targets as keysTargets } from './targets/keys.js';
@@ -14,6 +15,12 @@ import { targets as noteTargets } from './targets/note.js';
 import { targets as policyTargets } from './targets/policy.js';
 import { targets as proofTargets } from './targets/proof.js';
 import { targets as receiptTargets } from './targets/receipt.js';
+import { targets as gpuTargets } from './targets/gpu.js';
+import { targets as hclTargets } from './targets/hcl.js';
+import { targets as rimTargets } from './targets/rim.js';
+import { targets as snpTargets } from './targets/snp.js';
+import { targets as tdxTargets } from './targets/tdx.js';
+import { targets as tokenTargets } from './targets/token.js';
 import { targets as tileTargets } from './targets/tile.js';
 import { targets as tpmTargets } from './targets/tpm.js';
 import { targets as witnessTargets } from './targets/witness.js';
@@ -49,6 +56,13 @@ const everyTarget: readonly FuzzTarget[] = [
   ...receiptTargets,
   ...witnessTargets,
   ...x509Targets,
+  ...snpTargets,
+  ...tdxTargets,
+  ...hclTargets,
+  ...gpuTargets,
+  ...rimTargets,
+  ...tokenTargets,
+  ...collateralTargets,
 ];
 const chosen = everyTarget.filter((target) => values.target === undefined || target.name.includes(values.target));
 if (chosen.length === 0) {

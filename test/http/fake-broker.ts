@@ -179,7 +179,7 @@ export function fakeBroker(replaced: Partial<Broker> = {}): FakeBroker {
     listEntries: async () => accept({ items: [entry] }),
     replayRelease: async () => accept(replay),
     simulateMachine: async () =>
-      accept({ ak_certificates: [], pcrs: {}, policy: { bank: 'sha256', pcr: 8, digest: HASH } }),
+      accept({ ak_certificates: [], pcrs: {}, policy: { source: 'tpm', bank: 'sha256', pcr: 8, digest: HASH } }),
     ...replaced,
   };
   const seen = Object.fromEntries(

@@ -109,10 +109,16 @@ describe('admission', () => {
   );
 
   test.each<[string, object, string]>([
-    ['policies measured in an SNP report', { measurement: { source: 'snp.host_data' } }, 'source tpm'],
-    ['policies measured in a TD', { measurement: { source: 'tdx.mrconfigid' } }, 'source tpm'],
-    ['CVM reports', { attesters: { trust: ['cvm-report'] } }, 'use pinned'],
-    ['CVM reports beside pinned', { attesters: { trust: ['pinned', 'cvm-report'] } }, 'use pinned'],
+    [
+      'policies measured in an SNP report, of a machine that is believed by another kind',
+      { measurement: { source: 'snp.host_data' }, attesters: { trust: ['pinned'] } },
+      'trust cvm-report alone',
+    ],
+    [
+      'policies measured in a TD, of a machine that is believed by another kind too',
+      { measurement: { source: 'tdx.mrconfigid' }, attesters: { trust: ['cvm-report', 'pinned'] } },
+      'trust cvm-report alone',
+    ],
   ])('deployment.unsupported: %s, in both profiles, and says what to use', (_, members, remedy) => {
     for (const profile of ['development', 'production'] as const) {
       expect(refusal(members, profile)).toMatchObject({

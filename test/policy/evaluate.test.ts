@@ -305,9 +305,38 @@ describe('when several conditions are not met', () => {
   });
 });
 
-test('a deployment that measures elsewhere than in a TPM is deployment.unsupported', () => {
-  const rules = deployment({ measurement: { source: 'snp.host_data' } });
-  expect(refused({ rules }).reason).toBe('deployment.unsupported');
+describe('a policy that the processor measures', () => {
+  const fields = [
+    ['snp.host_data', 'sha256', HASH.sha256],
+    ['snp.host_data', 'sha384', HASH.sha384.slice(0, 64)],
+    ['tdx.mrconfigid', 'sha256', HASH.sha256 + '00'.repeat(16)],
+    ['tdx.mrconfigid', 'sha384', HASH.sha384],
+  ] as const;
+  const measured = (source: string, value: string | undefined) => {
+    const [kind = '', field = ''] = source.split('.');
+    const claims = value === undefined ? {} : { [kind]: claimTree({ [field]: value }) };
+    return claimTree(claims);
+  };
+  const rulesOf = (source: string, bank: string) => deployment({ measurement: { source, bank }, platform: {} });
+
+  test.each(fields)('fills the whole of %s with its %s hash', (source, bank, value) => {
+    const rules = rulesOf(source, bank);
+    expect(evaluatePolicy(input({ rules, claims: measured(source, value) }))).toMatchObject({
+      ok: true,
+      value: { policySha256: HASH.sha256 },
+    });
+    const last = value.slice(0, -2) + (value.endsWith('00') ? '01' : '00');
+    for (const other of [undefined, '', value.slice(0, 32), `${value}00`, last, '0'.repeat(value.length)]) {
+      expect(refused({ rules, claims: measured(source, other) }).reason).toBe('policy.hash');
+    }
+  });
+
+  test('is not looked for in a PCR, nor in claims of others', () => {
+    const rules = rulesOf('snp.host_data', 'sha256');
+    const results = [{ authority: 'https://example.test', claims: measured('snp.host_data', HASH.sha256) }];
+    expect(refused({ ...input({ rules }), results }).reason).toBe('policy.hash');
+    expect(neededPcrs(rules)).toEqual({});
+  });
 });
 
 describe('the PCRs that a quote must cover', () => {

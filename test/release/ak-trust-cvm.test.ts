@@ -73,7 +73,8 @@ describe('trust by cvm-report', () => {
   });
 
   test('is for the AK in the report alone, and for deployments that trust the kind', () => {
-    expect(outcome({ ...CVM, akSpki: ecKey().spki }, [rule])).toBe('ak.untrusted');
+    expect(outcome({ ...CVM, akSpki: ecKey().spki }, [rule])).toBe('evidence.unbound');
+    expect(outcome({ ...CVM, akSpki: undefined }, [rule])).toBe('evidence.unbound');
     expect(outcome(CVM, [rule], FACTS, ['pinned', 'ek-certificate', 'ak-certificate'])).toBe('ak.untrusted');
   });
 

@@ -2,7 +2,8 @@
 import type { RevocationLists } from '../../src/endorsement/known-paths.js';
 import { NO_REVOCATION_LISTS } from '../../src/endorsement/known-paths.js';
 import { sha256Hex } from '../../src/crypto/digest.js';
-import type { Broker, EvidenceMember, ReleaseOutcome } from '../../src/release/broker.js';
+import type { EvidenceMember } from '../../src/evidence/evidence.js';
+import type { Broker, ReleaseOutcome } from '../../src/release/broker.js';
 import { createBroker } from '../../src/release/create-broker.js';
 import type { AttesterRecord } from '../../src/release/records.js';
 import { SimulatorAttester } from '../../src/workload/attesters/simulator.js';

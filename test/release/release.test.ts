@@ -332,13 +332,14 @@ describe('evidence', () => {
     });
     for (const extra of [
       { snp: { report: 'AA' } },
+      { snp: { certificates: [] } },
       { hcl: { report: 'AA' } },
       { tdx: { quote: 'AA' } },
       { gpus: [{}] },
       { tokens: ['a.b.c'] },
     ]) {
       const evidence = { ...request.evidence, ...extra };
-      expect(await broker.broker.release({ ...request, evidence })).toMatchObject({ reason: 'evidence.unbound' });
+      expect(await broker.broker.release({ ...request, evidence })).toMatchObject({ reason: 'evidence.malformed' });
     }
     const foreign = { tpm: { ...request.evidence.tpm, ak_certificates: [Buffer.alloc(10).toString('base64url')] } };
     expect(await broker.broker.release({ ...request, evidence: foreign })).toMatchObject({

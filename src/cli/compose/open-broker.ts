@@ -25,8 +25,13 @@ import { Pseudonyms } from '../../translog/names.js';
 import { parseVerifierKey, type VerifierKey } from '../../translog/note.js';
 import { VERSION } from '../version.js';
 import { type DataDir, dataDir, dataDirFault } from './data-dir.js';
+import { collateralOf, openCollateral } from './collateral.js';
+import { openAuthorities } from './authorities.js';
+import { hardwareTrustOf } from './hardware.js';
 import { openStore } from './open-store.js';
-import { openRevocationLists, revocationListsOf, type Trouble } from './revocation-lists.js';
+import { openRevocationLists, revocationListsOf } from './revocation-lists.js';
+import { simulatedHardware } from './simulated-hardware.js';
+import type { Trouble } from './trouble.js';
 
 /** The data directory cannot be served as it is; the message says what to do. */
 export class DataDirError extends Error {
@@ -52,7 +57,11 @@ export interface OpenOptions {
   readonly archiveEvidence: boolean;
   /** Where CRLs of TPM makers lie; default: none are looked at. */
   readonly endorsement?: Config['endorsement'];
-  /** Told of CRLs that have become unusable while the broker runs. */
+  /** Where collateral of hardware lies; default: below the data directory, if it is there. */
+  readonly collateral?: Config['collateral'];
+  /** Issuers of attestation tokens whose claims are believed; default: nobody. */
+  readonly authorities?: Config['authorities'];
+  /** Told of CRLs and collateral that have become unusable while the broker runs. */
   readonly onCrlTrouble?: Trouble;
   readonly observer: Observer;
   /** Where a quorum of witnesses is demanded: makes what waits for it. */
@@ -76,6 +85,8 @@ export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
   if (fault !== undefined) throw new DataDirError(fault);
   const keks = await openKekFile(paths.kek);
   const crls = await openRevocationLists(options.endorsement, options.onCrlTrouble);
+  const place = { dataDir: paths.path, collateral: options.collateral ?? { dir: undefined } };
+  const collateral = await openCollateral(place, options.onCrlTrouble);
   const clock = () => Date.now();
   const { store, where, authenticate } = await openStore(paths, {
     url: options.store,
@@ -99,6 +110,10 @@ export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
       options.logNames === 'salted' ? new Pseudonyms(deriveKey(rootSecret, 'names', FIXED_EPOCH)) : undefined;
     const logIdentity = await openLogIdentity(keks, record, pseudonyms);
     await authenticate(deriveKey(rootSecret, 'row-mac', FIXED_EPOCH), logIdentity);
+    const known = new KnownPaths(MAX_CACHED_PATHS);
+    const simulator = openSimulator(paths, record, deriveKey(rootSecret, 'simulated-hardware', FIXED_EPOCH));
+    const authorities = openAuthorities(options.authorities ?? []);
+    const requireCrls = options.endorsement?.requireCrls ?? false;
     const context: BrokerContext = {
       broker: record.broker,
       profile: record.profile,
@@ -116,10 +131,17 @@ export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
       archive: { on: options.archiveEvidence, key: deriveKey(rootSecret, 'archive', FIXED_EPOCH) },
       challengeTtlMs: options.challengeTtlMs,
       explain: options.explain,
-      simulator: openSimulator(paths, record),
+      simulator,
       anchors: new AnchorSets(),
-      paths: new KnownPaths(MAX_CACHED_PATHS),
+      paths: known,
       revocationLists: revocationListsOf(crls),
+      hardwareTrust: hardwareTrustOf({
+        collateral: collateralOf(collateral),
+        paths: known,
+        requireCrls,
+        simulator,
+      }),
+      authorities,
       enrolmentKey: (epoch) => deriveKey(rootSecret, 'enrolment', epoch),
       enrolmentLimits: new EnrolmentLimits(),
       aks: new TrustedAks(MAX_CACHED_AKS),
@@ -129,8 +151,11 @@ export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
     };
     const seal = new CheckpointSeal(record.broker, deriveKey(rootSecret, 'kept-checkpoint', FIXED_EPOCH));
     crls?.start();
+    collateral.start();
     const close = async (): Promise<void> => {
       crls?.stop();
+      collateral.stop();
+      await authorities.close();
       await store.close();
     };
     return { broker: createBroker(context), context, profile: record.profile, seal, close };
@@ -153,7 +178,7 @@ const MAX_CACHED_AKS = 16_384;
 const MAX_CACHED_PATHS = 4096;
 const CERTIFICATE_LIFE_MS = 30 * 86_400_000;
 
-function openSimulator(paths: DataDir, record: BrokerRecord): SimulatorAuthority | undefined {
+function openSimulator(paths: DataDir, record: BrokerRecord, seed: Buffer): SimulatorAuthority | undefined {
   if (record.profile !== 'development') return undefined;
   const certificatePem = readFileSync(paths.simulatorCa, 'utf8');
   const privateKeyPem = readFileSync(paths.simulatorKey, 'utf8');
@@ -164,5 +189,10 @@ function openSimulator(paths: DataDir, record: BrokerRecord): SimulatorAuthority
     const leaf = issue({ certificatePem, privateKeyPem }, spki, { ...validity, serial: randomBytes(16) });
     return [leaf, certificate.raw];
   };
-  return { certificate, certify: issuing(issueAkCertificate), certifyEk: issuing(issueEkCertificate) };
+  return {
+    certificate,
+    certify: issuing(issueAkCertificate),
+    certifyEk: issuing(issueEkCertificate),
+    hardware: simulatedHardware(seed, () => Date.now()),
+  };
 }

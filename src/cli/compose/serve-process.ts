@@ -53,9 +53,14 @@ export async function serveInThisProcess(config: Config, options: ProcessOptions
     logNames: config.log.names,
     archiveEvidence: config.archiveEvidence,
     endorsement: config.endorsement,
+    collateral: config.collateral,
+    authorities: config.authorities,
     onCrlTrouble: (where, why) => {
       telemetry.revocationListFailed();
-      log.error({ file: where, why }, 'a CRL cannot be used; what was read of it before stays');
+      log.error(
+        { file: where, why },
+        'a CRL or a piece of collateral cannot be used; what was read of it before stays',
+      );
     },
     observer: telemetry,
     witnesses: logService.witnessesOver,

@@ -5,6 +5,7 @@ import type { ClaimTree } from '../../claims/claims.js';
 import { digest, sha256, sha256Hex } from '../../crypto/digest.js';
 import { FIELD_BYTES, ecKey, ecSpki, leftPad, rsaKey, rsaSpki, type CurveName } from '../../crypto/signature.js';
 import { parseCertificate } from '../../crypto/x509.js';
+import { type CertifiedKey, parseSpki } from '../../crypto/x509-key.js';
 import { accept, reject, type Finding, type Result } from '../../reason/reason.js';
 import { BANK_OF_ALG, TPMA_OBJECT, TPM_ECC_NIST_P256, TPM_ECC_NIST_P384, TPM_ECC_NIST_P521 } from './constants.js';
 import type { TpmEvidence } from './evidence.js';
@@ -56,12 +57,26 @@ const MIN_RSA_BITS = 2048;
 const RSA_BITS: readonly number[] = [2048, 3072, 4096];
 const RSA_EXPONENT = 65537n;
 
-/** The AK that a quote is presented with: its public area, or, without one, the key that its certificate is for. */
+/** What an AK is presented as: of these the first there is. */
+type Presented = Pick<TpmEvidence, 'ak' | 'akCertificates' | 'namedSpki'>;
+
+/** The AK that a quote is presented with: its public area, or, without one, the key that its certificate is for, or that other evidence names. */
 export function presentedAk(
-  { ak, akCertificates }: Pick<TpmEvidence, 'ak' | 'akCertificates'>,
+  { ak, akCertificates, namedSpki }: Presented,
   known?: Pick<ReadonlyMap<Buffer, AkIdentity>, 'get'>,
 ): Result<AkIdentity> {
-  return ak === undefined ? parseCertifiedAk(akCertificates[0], known) : parseAk(ak, known);
+  if (ak !== undefined) return parseAk(ak, known);
+  const [certificate] = akCertificates;
+  return certificate === undefined && namedSpki !== undefined
+    ? parseNamedAk(namedSpki, known)
+    : parseCertifiedAk(certificate, known);
+}
+
+/** What an AK is remembered by: its public area, or a hash of what stood for it. */
+export function placeOf({ ak, akCertificates, namedSpki }: Presented, { publicArea }: AkIdentity): Buffer {
+  const [certificate] = akCertificates;
+  if (ak !== undefined) return publicArea;
+  return sha256(certificate ?? namedSpki ?? publicArea);
 }
 
 /**
@@ -112,19 +127,31 @@ export function parseCertifiedAk(
     return { spki, certified: key() };
   });
   if (!parsed.ok) return parsed;
-  const { certified } = parsed.value;
+  return withoutArea(parsed.value.spki, parsed.value.certified);
+}
+
+/**
+ * The key that other evidence names, SubjectPublicKeyInfo in DER, where the public area was left out: as parseCertifiedAk. NOT
+ * verified: that evidence.
+ */
+export function parseNamedAk(spki: Buffer, known?: Pick<ReadonlyMap<Buffer, AkIdentity>, 'get'>): Result<AkIdentity> {
+  const before = known?.get(sha256(spki));
+  if (before !== undefined && before.area === undefined) return accept(before);
+  const parsed = orMalformed(() => parseSpki(spki));
+  return parsed.ok ? withoutArea(spki, parsed.value) : parsed;
+}
+
+/** An AK of which the key alone is known. */
+function withoutArea(presented: Buffer, certified: CertifiedKey): Result<AkIdentity> {
   const { key } = certified;
   if (certified.type === 'rsa') {
     const exponent = key.asymmetricKeyDetails?.publicExponent;
     if (!RSA_BITS.includes(certified.bits) || exponent !== RSA_EXPONENT) {
-      return reject(
-        'ak.attributes',
-        'the key of the AK certificate is not RSA of 2048, 3072 or 4096 bits with exponent 65537',
-      );
+      return reject('ak.attributes', 'the key of the AK is not RSA of 2048, 3072 or 4096 bits with exponent 65537');
     }
   }
   // A copy, of its own memory, as of a public area.
-  const spki = Buffer.from(new Uint8Array(parsed.value.spki).buffer);
+  const spki = Buffer.from(new Uint8Array(presented).buffer);
   const curve = certified.type === 'ec' ? certified.curve : undefined;
   const spkiSha256 = sha256Hex(spki);
   return accept({ name: UNKNOWN_NAME, spkiSha256, spki, publicArea: Buffer.alloc(0), area: undefined, curve, key });

@@ -10,9 +10,11 @@ export interface TpmEvidence {
   readonly quoted: Buffer;
   /** TPMT_SIGNATURE. */
   readonly signature: Buffer;
-  /** The AK: TPM2B_PUBLIC or TPMT_PUBLIC. undefined: left out, it is the key of the first certificate. */
+  /** The AK: TPM2B_PUBLIC or TPMT_PUBLIC. undefined: left out, it is the key of the first certificate, or `namedSpki`. */
   readonly ak: Buffer | undefined;
   readonly pcrs: PcrValues;
   /** DER, leaf first; empty when there is none. verifyQuote takes the key of the first where `ak` is left out, and verifies none of them: that is the matter of whoever decides trust. */
   readonly akCertificates: readonly Buffer[];
+  /** Where both are left out: the key that other evidence names, SubjectPublicKeyInfo in DER. Whether that is to be believed is for whoever decides trust. */
+  readonly namedSpki?: Buffer;
 }

@@ -5,9 +5,9 @@
 import { equalBytes } from '../../bytes/equal.js';
 import { toHex } from '../../bytes/hex.js';
 import type { ClaimTree } from '../../claims/claims.js';
-import { digest, sha256, type HashName } from '../../crypto/digest.js';
+import { digest, type HashName } from '../../crypto/digest.js';
 import { accept, reject, type Rejection, type Result } from '../../reason/reason.js';
-import { presentedAk, type AkIdentity, type AkVouching } from './ak.js';
+import { placeOf, presentedAk, type AkIdentity, type AkVouching } from './ak.js';
 import { parseAttest } from './attest.js';
 import { tpmClaims } from './claims.js';
 import type { PcrValues, TpmEvidence } from './evidence.js';
@@ -68,8 +68,7 @@ export function verifyQuote<V extends AkVouching>(
   const unbound = checkBinding(quote.value.extraData, expectations.extraData);
   if (unbound !== undefined) return unbound;
   // Not before: AKs and their certificates are public, and whoever presents those of others would push out what is needed.
-  const [certificate] = evidence.ak === undefined ? evidence.akCertificates : [];
-  expectations.known?.put(ak.value, certificate === undefined ? undefined : sha256(certificate));
+  expectations.known?.put(ak.value, placeOf(evidence, ak.value));
 
   const selected = checkSelection(quote.value.pcrSelect, expectations.neededPcrs);
   if (!selected.ok) return selected;

@@ -1,3 +1,4 @@
+import { MAX_GPUS, MAX_TOKENS } from '../../evidence/evidence.js';
 import { Type, type TObject, type TSchema } from 'typebox';
 import { DATE_TIME_PATTERN } from '../../policy/date-time.js';
 import { DeploymentWireSchema } from '../../policy/deployment-schema.js';
@@ -105,8 +106,26 @@ const TpmEvidenceSchema = closed('TpmEvidence', {
   event_log: Type.Optional(bytes(16 * 1024 * 1024, 'TCG2 event log')),
 });
 
-/** Evidence kinds whose shape their own verifier knows: bounded by the body limit and the depth of JSON alone. */
-const foreign = (description: string) => Type.Object({}, { maxProperties: 16, description });
+const certificates = (description: string) =>
+  Type.Optional(Type.Array(bytes(8192, 'DER'), { maxItems: 8, description }));
+
+/** Members are optional, so that an empty object counts as absent; one with anything in it needs its report. */
+const HclEvidenceSchema = closed('HclEvidence', {
+  report: Type.Optional(bytes(8192, 'HCL report as read from NV index 0x01400001 of an Azure confidential VM')),
+  certificates: certificates('the VCEK, and the ASK or not'),
+  quote: Type.Optional(bytes(16_384, 'TD quote, for TDX machines')),
+});
+const SnpEvidenceSchema = closed('SnpEvidence', {
+  report: Type.Optional(bytes(2048, 'AMD SEV-SNP attestation report')),
+  certificates: certificates('the VCEK or VLEK, and the ASK or ASVK or not'),
+});
+const TdxEvidenceSchema = closed('TdxEvidence', {
+  quote: Type.Optional(bytes(16_384, 'Intel TDX quote of version 4 or 5')),
+});
+const GpuEvidenceSchema = closed('GpuEvidence', {
+  report: Type.Optional(bytes(16_384, 'SPDM GET_MEASUREMENTS request and response')),
+  certificates: certificates('of the device, the leaf first'),
+});
 
 export const ReleaseRequestSchema = closed('ReleaseRequest', {
   nonce: matching('^[0-9A-Za-z_-]{43}$', 43, 'as the challenge gave it'),
@@ -116,11 +135,16 @@ export const ReleaseRequestSchema = closed('ReleaseRequest', {
   recipient: RecipientSchema,
   evidence: closed('Evidence', {
     tpm: Type.Optional(TpmEvidenceSchema),
-    hcl: Type.Optional(foreign('HCL report of an Azure confidential VM')),
-    snp: Type.Optional(foreign('AMD SEV-SNP attestation report')),
-    tdx: Type.Optional(foreign('Intel TDX quote')),
-    gpus: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 64, description: 'GPU evidence' })),
-    tokens: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 64, description: 'attestation tokens' })),
+    hcl: Type.Optional(HclEvidenceSchema),
+    snp: Type.Optional(SnpEvidenceSchema),
+    tdx: Type.Optional(TdxEvidenceSchema),
+    gpus: Type.Optional(Type.Array(GpuEvidenceSchema, { maxItems: MAX_GPUS, description: 'NVIDIA GPUs and switches' })),
+    tokens: Type.Optional(
+      Type.Array(Type.String({ maxLength: 65_536, description: 'compact JWT' }), {
+        maxItems: MAX_TOKENS,
+        description: 'attestation tokens of configured authorities',
+      }),
+    ),
   }),
 });
 
@@ -209,10 +233,33 @@ export const CreateTokenSchema = closed('CreateToken', {
   expires_at: Type.Optional(dateTime),
 });
 
+const svn = Type.Optional(Type.Integer({ minimum: 0, maximum: 255 }));
+const hex = (size: number) =>
+  matching(`^[0-9a-f]{${String(2 * size)}}$`, 2 * size, `${String(size)} bytes, lower-case hex`);
+
+const SimulatedCvmSchema = closed(
+  'SimulatedCvmRequest',
+  {
+    kind: Type.Union([Type.Literal('snp'), Type.Literal('tdx'), Type.Literal('hcl-snp'), Type.Literal('hcl-tdx')]),
+    key: bytes(256, 'SubjectPublicKeyInfo of the VCEK (P-384), or of the PCK (P-256)'),
+    chip_id: Type.Optional(hex(64)),
+    generation: Type.Optional(Type.Union([Type.Literal('Milan'), Type.Literal('Genoa'), Type.Literal('Turin')])),
+    tcb: Type.Optional(closed('SimulatedTcb', { fmc: svn, bootloader: svn, tee: svn, snp: svn, microcode: svn })),
+    ppid: Type.Optional(hex(16)),
+  },
+  { description: 'chip_id for snp and hcl-snp, ppid for tdx and hcl-tdx' },
+);
+const SimulatedGpuSchema = closed('SimulatedGpuRequest', {
+  key: bytes(256, 'SubjectPublicKeyInfo of the boot ROM (P-384)'),
+  pdi: hex(8),
+});
+
 export const SimulatedMachineRequestSchema = closed('SimulatedMachineRequest', {
   deployment: deploymentName,
-  ak: bytes(2048, 'TPM2B_PUBLIC or TPMT_PUBLIC'),
+  ak: Type.Optional(bytes(2048, 'TPM2B_PUBLIC or TPMT_PUBLIC; left out by a machine without a TPM')),
   ek: Type.Optional(bytes(2048, 'TPM2B_PUBLIC or TPMT_PUBLIC; certified where the simulator CA is a root')),
+  cvm: Type.Optional(SimulatedCvmSchema),
+  gpus: Type.Optional(Type.Array(SimulatedGpuSchema, { maxItems: MAX_GPUS })),
 });
 
 /** A body of no members, which may be left out. */

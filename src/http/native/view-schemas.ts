@@ -227,7 +227,18 @@ export const SimulatedMachineViewSchema = view('SimulatedMachine', {
   ak_certificates: texts,
   ek_certificates: Type.Optional(texts),
   pcrs: Type.Record(Type.String(), Type.Record(Type.String(), Type.String())),
-  policy: Type.Object({ bank: text, pcr: Type.Integer(), digest: text }),
+  policy: Type.Object({ source: text, bank: text, pcr: Type.Integer(), digest: text }),
+  cvm: Type.Optional(
+    view('SimulatedCvm', {
+      certificates: texts,
+      measurement: optional,
+      id_key_digest: optional,
+      vmpl: Type.Integer(),
+      host_data: optional,
+      mr_config_id: optional,
+    }),
+  ),
+  gpus: Type.Optional(Type.Array(Type.Object({ certificates: texts }))),
 });
 
 export const StatusSchema = view('Status', { status: text });

@@ -4,6 +4,7 @@ import { MalformedError } from '../../../src/bytes/malformed-error.js';
 import { admitDeployment } from '../../../src/policy/admit.js';
 import { parseDeployment } from '../../../src/policy/deployment-document.js';
 import { evaluatePolicy, neededPcrs } from '../../../src/policy/evaluate.js';
+import { isClaimName } from '../../../src/evidence/claim-names.js';
 import { lintDeployment } from '../../../src/policy/lint.js';
 import { parseReleasePolicy } from '../../../src/policy/parse-release-policy.js';
 import { evaluateReleasePolicy } from '../../../src/policy/release-decision.js';
@@ -77,7 +78,7 @@ export const targets: readonly FuzzTarget[] = [
       same(rendered.value.deployment, deployment);
       neededPcrs(deployment);
       admitDeployment(deployment, 'production');
-      lintDeployment({ deployment, policies, profile: 'production', nowMs: 0 });
+      lintDeployment({ deployment, policies, profile: 'production', nowMs: 0, isClaim: isClaimName });
       if (evaluatePolicy({ deployment, accepted: policies, pcrs: {}, results: [], nowMs: 0 }).ok) {
         throw new Error('a deployment releases to nobody’s evidence');
       }
