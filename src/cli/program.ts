@@ -6,11 +6,13 @@
 import { Command } from 'commander';
 import { VERSION } from './version.js';
 import { addAttester } from './commands/attester.js';
+import { addCollateral } from './commands/collateral.js';
 import { addCompletion } from './commands/completion.js';
 import { addDemo } from './commands/demo.js';
 import { addDeployment } from './commands/deployment.js';
 import { addDoctor } from './commands/doctor.js';
 import { addEntries } from './commands/entries.js';
+import { addEvidence } from './commands/evidence.js';
 import { addInit } from './commands/init.js';
 import { addKek } from './commands/kek.js';
 import { addKey } from './commands/key.js';
@@ -93,6 +95,8 @@ function buildCommands(act: Act, io: CliIo): Command {
   addLog(program, act);
   addReplay(program, act);
   addQuote(program, act);
+  addEvidence(program, act);
+  addCollateral(program, act);
   addReceipt(program, act);
   addWorkload(program, act);
   addDoctor(program, act);
