@@ -1,5 +1,6 @@
 import { parseAk } from '../evidence/tpm/ak.js';
 import type { AkScheme } from '../simulator/ak.js';
+import type { Attester, PlatformAttester } from '../workload/attester.js';
 import { Tpm2ToolsAttester } from '../workload/attesters/tpm2-tools.js';
 import type { Enrolment } from '../workload/enrol.js';
 import { AttesterError } from '../workload/errors.js';
@@ -7,12 +8,14 @@ import type { LogOptions } from '../workload/log-trust.js';
 import type { RecipientKind } from '../workload/recipient.js';
 import { ReleaseClient } from '../workload/release-client.js';
 import type { ReleasedKey } from '../workload/released-key.js';
-import { httpTransport } from '../workload/transport.js';
+import { httpTransport, type Transport } from '../workload/transport.js';
 import type { BrokerAddress } from './broker-client.js';
-import { attesterFor, refusing, type AttesterWish, type Done } from './workload-attester.js';
+import { attesterFor, platformAttesterFor, refusing, type AttesterWish, type Done } from './workload-attester.js';
 
 /** What is to be drawn, and what attests. */
-export interface ReleaseWish extends AttesterWish {
+export interface ReleaseWish extends Omit<AttesterWish, 'tpm'> {
+  /** false: a simulated machine without a TPM, which is a confidential VM. */
+  readonly tpm: AttesterWish['tpm'] | false;
   readonly deployment: string;
   readonly key: string;
   readonly version?: string;
@@ -31,7 +34,7 @@ export async function drawKey(address: BrokerAddress, wish: ReleaseWish): Promis
   return refusing(async () => {
     const transport = httpTransport({ ...address, url: address.url.href });
     try {
-      const { attester } = await attesterFor(wish, deployment, transport);
+      const attester = await attesterOf(wish, transport);
       let enrolment: Enrolment | undefined;
       const onEnrolled = (made: Enrolment): void => {
         enrolment = made;
@@ -49,6 +52,12 @@ export async function drawKey(address: BrokerAddress, wish: ReleaseWish): Promis
       await transport.close();
     }
   });
+}
+
+async function attesterOf(wish: ReleaseWish, transport: Transport): Promise<Attester | PlatformAttester> {
+  const { tpm, deployment, hardware = { gpus: 0 } } = wish;
+  if (tpm === false) return platformAttesterFor(hardware, deployment, transport);
+  return (await attesterFor({ ...wish, tpm }, deployment, transport)).attester;
 }
 
 /** The AK at the handle of a TPM, made where there is none. */

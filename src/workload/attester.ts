@@ -20,8 +20,38 @@ export interface TpmEvidenceMember {
 /** Bank to ascending PCR indexes, as in the challenge answer. */
 export type NeededPcrs = Readonly<Record<string, readonly number[]>>;
 
+/**
+ * What goes beside the quote: the members of `evidence` but `tpm`. Bytes are base64url without padding, certificates DER, the leaf
+ * first. A machine has one of `hcl`, `snp` and `tdx`, or none.
+ */
+export interface PlatformEvidence {
+  /** Azure: the HCL report, which names the AK; of a TDX machine the quote over its TD report, too. */
+  readonly hcl?: { readonly report: string; readonly certificates?: readonly string[]; readonly quote?: string };
+  readonly snp?: { readonly report: string; readonly certificates: readonly string[] };
+  readonly tdx?: { readonly quote: string };
+  /** At most 16, in the order in which the quote covers them. */
+  readonly gpus?: readonly { readonly report: string; readonly certificates: readonly string[] }[];
+  /** Compact JWTs of authorities that the broker believes. */
+  readonly tokens?: readonly string[];
+}
+
+/**
+ * What makes evidence of a machine without a TPM, whose policy was measured at its launch. Nothing that it returns is verified
+ * before the broker sees it.
+ */
+export interface PlatformAttester {
+  /** One line for people: what attests, and where. */
+  describe(): string;
+  /**
+   * What answers `base`, the 32 bytes of the binding. Report data of a machine without HCL is 64 bytes: `base`, then the SHA-256 of
+   * the AK's SubjectPublicKeyInfo, or zeros where there is no TPM. The nonce of devices is `base`, and so is the nonce claim of tokens, in
+   * base64url. Throws AttesterError.
+   */
+  besideQuote(base: Buffer): Promise<PlatformEvidence>;
+}
+
 /** What makes evidence on the workload's side. Nothing that it returns is verified before the broker sees it. */
-export interface Attester {
+export interface Attester extends Partial<Pick<PlatformAttester, 'besideQuote'>> {
   /** One line for people: what attests, and where. */
   describe(): string;
   /**

@@ -4,7 +4,7 @@ import { sha256Hex } from '../crypto/digest.js';
 import { parseCertificate } from '../crypto/x509.js';
 import type { EkAlgorithm } from '../simulator/ek.js';
 import { ask, membersIn, textIn, type Members } from './ask.js';
-import type { Attester, EkMember, EnrollingAttester, ProtectedCredential } from './attester.js';
+import type { Attester, EkMember, EnrollingAttester, PlatformAttester, ProtectedCredential } from './attester.js';
 import { akHashes, type AkHashes } from './enrol-identity.js';
 import { AttesterError, BrokerAnswerError } from './errors.js';
 import { httpTransport, type HttpTransportOptions, type Transport } from './transport.js';
@@ -58,7 +58,7 @@ export async function enrol(options: EnrolOptions): Promise<Enrolment> {
 }
 
 /** Whether an attester can prove where its AK lives. */
-export function canEnrol(attester: Attester): attester is EnrollingAttester {
+export function canEnrol(attester: Attester | PlatformAttester): attester is EnrollingAttester {
   return 'readAkPublic' in attester && 'ek' in attester && 'activateCredential' in attester;
 }
 

@@ -37,11 +37,22 @@ export type {
   EkMember,
   EnrollingAttester,
   NeededPcrs,
+  PlatformAttester,
+  PlatformEvidence,
   ProtectedCredential,
   TpmEvidenceMember,
 } from './attester.js';
 export type { EkAlgorithm } from '../simulator/ek.js';
 export { AttesterError, BrokerAnswerError, BrokerUnreachableError, ReleaseDeniedError } from './errors.js';
 export { httpTransport, type HttpTransportOptions, type Transport, type TransportAnswer } from './transport.js';
-export { bootSimulatedMachine, SimulatorAttester, type SimulatedBootOptions } from './attesters/simulator.js';
+export { SimulatorAttester } from './attesters/simulator.js';
+export {
+  bootSimulatedMachine,
+  bootSimulatedPlatform,
+  type SimulatedBootOptions,
+  type SimulatedPlatformBootOptions,
+} from './attesters/simulated-boot.js';
+export type { SimulatedCvmOptions } from './attesters/simulated-cvm.js';
+export type { SimulatedCvmKind } from './attesters/simulated-cvm-kinds.js';
+export type { SimulatedPlatform, SimulatedPlatformOptions } from './attesters/simulated-platform.js';
 export { DEFAULT_AK_HANDLE, Tpm2ToolsAttester, type Tpm2ToolsOptions } from './attesters/tpm2-tools.js';

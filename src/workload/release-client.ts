@@ -1,20 +1,22 @@
+import type { Json } from '../bytes/canonical-json.js';
 import { releaseBinding } from '../challenge/binding.js';
 import type { EkAlgorithm } from '../simulator/ek.js';
 import type { VerifierKey } from '../translog/note.js';
 import type { WitnessPolicy } from '../translog/quorum.js';
 import { isLogOf } from '../translog/receipt.js';
 import { ask } from './ask.js';
-import type { Attester } from './attester.js';
+import type { Attester, PlatformAttester } from './attester.js';
 import { requestChallenge } from './challenge.js';
 import { canEnrol, enrol, type Enrolment } from './enrol.js';
 import { AttesterError, BrokerAnswerError, ReleaseDeniedError } from './errors.js';
+import { gatherEvidence } from './gather-evidence.js';
 import { askLogKey, type BelievedLog, type LogOptions, pinnedLogKey, witnessPolicy } from './log-trust.js';
 import { createRecipient, type RecipientKind } from './recipient.js';
 import { openReleaseAnswer, type ReleasedKey } from './released-key.js';
 import { httpTransport, type HttpTransportOptions, type Transport } from './transport.js';
 
 /** Where the broker is, or a transport of the caller's own (which the caller closes), what attests, and which log to believe. */
-export type ReleaseClientOptions = { readonly attester: Attester } & EnrolmentOptions &
+export type ReleaseClientOptions = { readonly attester: Attester | PlatformAttester } & EnrolmentOptions &
   LogOptions &
   (HttpTransportOptions | { readonly transport: Transport });
 
@@ -55,7 +57,7 @@ const REFUSALS = [ReleaseDeniedError, BrokerAnswerError, AttesterError];
  * broker is not on this machine.
  */
 export class ReleaseClient {
-  readonly #attester: Attester;
+  readonly #attester: Attester | PlatformAttester;
   readonly #transport: Transport;
   readonly #ownsTransport: boolean;
   readonly #pinned: VerifierKey | undefined;
@@ -75,7 +77,7 @@ export class ReleaseClient {
   }
 
   /**
-   * One release, with a fresh nonce, a fresh recipient key and a fresh quote; a second one after an enrolment. Throws ReleaseDeniedError (the broker
+   * One release, with a fresh nonce, a fresh recipient key and fresh evidence; a second one after an enrolment. Throws ReleaseDeniedError (the broker
    * refused), BrokerUnreachableError, BrokerAnswerError (the answer is not what was asked, or has no valid receipt),
    * AttesterError (no evidence).
    */
@@ -105,9 +107,9 @@ export class ReleaseClient {
     }
     const recipient = await createRecipient(options.recipient ?? 'P-256');
     const { nonce, broker } = challenge;
-    const binding = releaseBinding({ broker, deployment, key, nonce, recipient: recipient.thumbprint, version });
-    const tpm = await this.#attester.evidence(binding, challenge.pcrs);
-    const request = { nonce, deployment, key, version, recipient: recipient.jwk, evidence: { tpm: { ...tpm } } };
+    const base = releaseBinding({ broker, deployment, key, nonce, recipient: recipient.thumbprint, version });
+    const evidence = await gatherEvidence(this.#attester, base, challenge.pcrs);
+    const request = { nonce, deployment, key, version, recipient: recipient.jwk, evidence: { ...evidence } as Json };
     const answer = await ask(this.#transport, '/v1/releases', request, 200);
     return openReleaseAnswer(answer, { challenge, recipient, log, witnesses: this.#witnesses });
   }

@@ -2,6 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { sha256 } from '../../src/crypto/digest.js';
+import { SimulatedSnp } from '../../src/simulator/snp.js';
 import { ServedBroker } from '../helpers/served-broker.js';
 import { startSwtpm, swtpmAvailable, type Swtpm } from '../helpers/swtpm.js';
 import { TestNoteKey } from '../helpers/test-log.js';
@@ -85,6 +87,80 @@ describe('workload release with the simulator', () => {
     expect(statSync(join(dir, 'weights.jwk')).mode & 0o777).toBe(0o600);
     expect(stdout).not.toContain(k);
     expect(onlyJson(stdout)).toMatchObject({ ok: true, file: 'weights.jwk' });
+  });
+
+  describe('as a confidential VM', () => {
+    const MEASUREMENT = 'c5'.repeat(48);
+    beforeAll(async () => {
+      const document = (name: string, more: object) => ({
+        apiVersion: 'portcullis/v1',
+        kind: 'Deployment',
+        metadata: { name },
+        policies: [{ file: 'policy.json' }],
+        attesters: { trust: ['cvm-report', 'simulator'], allow: { cvm: [{ measurement: MEASUREMENT }] } },
+        ...more,
+      });
+      const documents = {
+        'cvm.json': document('cvm', {
+          platform: { pcrs: { '4': ['aa'.repeat(32)], '7': ['bb'.repeat(32)] }, gpus: { count: 1 } },
+        }),
+        'host-data.json': document('host-data', { measurement: { source: 'snp.host_data' } }),
+      };
+      for (const [file, content] of Object.entries(documents)) {
+        writeFileSync(join(dir, file), JSON.stringify(content));
+        await done(admin(`deployment apply ${file}`));
+      }
+      await done(admin('key create shards --deployment cvm --deployment host-data'));
+    });
+
+    test.each(['snp', 'tdx', 'hcl-snp', 'hcl-tdx'])('of kind %s with a GPU draws a key', async (kind) => {
+      const { stdout } = await done(workload(`release --deployment cvm --key shards --cvm ${kind} --gpus 1 --json`));
+      const { receipt } = onlyJson(stdout) as { receipt: { entry: string } };
+      expect(JSON.parse(receipt.entry)).toMatchObject({
+        ak_trust: 'cvm-report',
+        cvm_measurement: MEASUREMENT,
+        gpus: 1,
+      });
+    });
+
+    test('without a TPM draws one where the policy is measured at launch', async () => {
+      const { stdout, stderr } = await done(
+        workload('release --deployment host-data --key shards --no-tpm --cvm snp --json'),
+      );
+      const { receipt } = onlyJson(stdout) as { receipt: { entry: string } };
+      expect(JSON.parse(receipt.entry)).toMatchObject({ ak_name: 'none', cvm: 'snp' });
+      expect(stderr).toContain('simulated SEV-SNP machine');
+    });
+
+    test('is refused without the GPU that the deployment asks for', async () => {
+      const ran = await workload('release --deployment cvm --key shards --cvm hcl-snp --json');
+      expect(ran.code).toBe(1);
+      expect(onlyJson(ran.stdout)).toMatchObject({ ok: false, reason: 'gpu.count' });
+    });
+
+    test('is the same chip each time where its TPM is kept in a file', async () => {
+      const draw = 'release --deployment cvm --key shards --cvm hcl-snp --gpus 1 --tpm simulator:cvm-tpm.json';
+      await done(workload(draw));
+      const { ak } = JSON.parse(readFileSync(join(dir, 'cvm-tpm.json'), 'utf8')) as { ak: { pkcs8: string } };
+      const machine = sha256(Buffer.from('simulated machine'), Buffer.from(ak.pkcs8, 'base64url'));
+      const seed = sha256(machine, Buffer.from('processor'));
+      const { chipId } = new SimulatedSnp({ generation: 'Milan', seed }).fields;
+      await done(admin(`attester revoke --chip ${chipId.toString('hex')}`));
+      expect(await workload(draw)).toMatchObject({ code: 1, stderr: expect.stringContaining('ak.revoked') });
+    });
+
+    test.each([
+      ['--no-tpm', '--cvm snp'],
+      ['--no-tpm --cvm hcl-snp', '--cvm snp'],
+      ['--no-tpm --gpus 1', '--cvm snp'],
+      ['--cvm snp --tpm device:/dev/tpmrm0', '--tpm simulator'],
+      ['--gpus 1 --tpm device:/dev/tpmrm0', '--tpm simulator'],
+      ['--cvm sev', 'snp, tdx, hcl-snp, hcl-tdx'],
+      ['--gpus 17', '16'],
+    ])('is wrong usage with %s, and what to do is said', async (options, advice) => {
+      const ran = await workload(`release --deployment cvm --key shards ${options}`);
+      expect(ran).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(advice) });
+    });
   });
 
   describe('verifies the receipt', () => {

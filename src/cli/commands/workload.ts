@@ -10,10 +10,13 @@ import { pathOf, whyUnreadable } from '../read-input.js';
 import { persistentHandle, TPM_TEXT, tpmChoice, type TpmChoice } from '../tpm-option.js';
 import { noun, verb, type Act } from '../verb.js';
 import { LOG_KEY_TEXT, QUORUM_TEXT, readLogKey, readWitnesses, WITNESS_TEXT, witnessOption } from '../verifier-key.js';
+import { SIMULATED_CVM_KINDS, type SimulatedCvmKind } from '../../workload/attesters/simulated-cvm-kinds.js';
+import type { SimulatedHardwareWish } from '../workload-attester.js';
 import type { Drawn, ReleaseWish } from '../workload-release.js';
 import { addEnrol, ekOption, enrolmentNotes, HANDLE_TEXT, located } from './workload-enrol.js';
 
 const MAX_QUORUM = 64;
+const MAX_GPUS = 16;
 
 /** `workload release|enrol|ak`. */
 export function addWorkload(program: Command, act: Act): void {
@@ -39,11 +42,14 @@ function addRelease(workload: Command, act: Act): void {
       'decrypts the key that comes back to an ephemeral key of this process. The key is a JWK, printed on stdout or written ' +
       'to a file. Without --log-key the log key is what the broker says it is, on the word of the connection. Where nothing ' +
       'vouches for the AK, it is enrolled by the EK of its TPM first (`portcullis workload enrol --help`). With the ' +
-      'simulator a machine is made up that boots as the deployment expects: development brokers only.',
+      'simulator a machine is made up that boots as the deployment expects: development brokers only; --cvm makes it a ' +
+      'confidential VM, on AMD SEV-SNP or Intel TDX, by itself or below the paravisor of Azure (hcl). Evidence of genuine ' +
+      'confidential VMs and GPUs is collected by programs, with an attester of their own.',
     examples: [
       'portcullis workload release --deployment llm-inference --key weights',
       'portcullis workload release --deployment llm-inference --key weights --tpm device:/dev/tpmrm0 --out /run/keys/weights.jwk',
       'portcullis workload release --deployment llm-inference --key weights --log-key log.vkey --receipt-out receipt.json',
+      'portcullis workload release --deployment llm-inference --key weights --tpm simulator --cvm hcl-snp --gpus 1',
     ],
     next: 'When it is refused with ak.untrusted: `portcullis workload ak --help`; with policy.hash: `portcullis policy hash --help`.',
   })
@@ -51,6 +57,13 @@ function addRelease(workload: Command, act: Act): void {
     .requiredOption('--key <name>', 'key to draw', keyName)
     .option('--version <version>', 'version of the key, 32 hex digits (default: latest)', versionId)
     .option('--tpm <tpm>', `${TPM_TEXT} (default: simulator)`, tpmChoice)
+    .option('--no-tpm', 'a simulated confidential VM without a TPM: --cvm snp or tdx')
+    .addOption(
+      new Option('--cvm <kind>', 'the simulated machine is a confidential VM of this kind').choices(
+        SIMULATED_CVM_KINDS,
+      ),
+    )
+    .option('--gpus <n>', 'H100s that the simulated machine has (default: 0)', integer(0, MAX_GPUS))
     .option('--ak-handle <handle>', HANDLE_TEXT, persistentHandle)
     .addOption(ekOption())
     .option('--no-enrol', 'do not enrol the AK where nothing vouches for it')
@@ -67,8 +80,10 @@ function addRelease(workload: Command, act: Act): void {
     .action(act(release));
 }
 
-type ReleaseOptions = Omit<ReleaseWish, 'tpm' | 'log'> & {
-  readonly tpm?: TpmChoice;
+type ReleaseOptions = Omit<ReleaseWish, 'tpm' | 'log' | 'hardware'> & {
+  readonly tpm?: TpmChoice | false;
+  readonly cvm?: SimulatedCvmKind;
+  readonly gpus?: number;
   readonly out?: string;
   readonly logKey?: string;
   readonly witness?: readonly string[];
@@ -77,7 +92,8 @@ type ReleaseOptions = Omit<ReleaseWish, 'tpm' | 'log'> & {
 };
 
 async function release(context: CliContext, options: ReleaseOptions): Promise<Outcome> {
-  const { out, receiptOut, tpm = { kind: 'simulator' }, logKey, witness = [], quorum, ...rest } = options;
+  const { out, receiptOut, tpm = { kind: 'simulator' }, cvm, gpus, logKey, witness = [], quorum, ...rest } = options;
+  const hardware = hardwareWish(tpm, cvm, gpus);
   const key = logKey === undefined ? undefined : await readLogKey(context, logKey);
   if (key?.ok === false) return key;
   const witnesses = await readWitnesses(context, witness, quorum);
@@ -92,7 +108,12 @@ async function release(context: CliContext, options: ReleaseOptions): Promise<Ou
       if (name !== undefined) files.push(await createOutputFile(context.io, name, true));
     }
     const { drawKey } = await import('../workload-release.js');
-    const drawn = await drawKey(await context.address(), { ...rest, tpm: located(context, tpm), log });
+    const drawn = await drawKey(await context.address(), {
+      ...rest,
+      tpm: tpm === false ? tpm : located(context, tpm),
+      ...(hardware === undefined ? {} : { hardware }),
+      log,
+    });
     if (!drawn.ok) return drawn;
     try {
       if (receiptOut !== undefined) await files.at(-1)?.write(`${JSON.stringify(drawn.value.receipt)}\n`);
@@ -104,6 +125,22 @@ async function release(context: CliContext, options: ReleaseOptions): Promise<Ou
   } finally {
     for (const file of files) await file.discard();
   }
+}
+
+/** What a simulated machine is to have beside its TPM; undefined: nothing. Throws UsageError for a machine that there is not. */
+function hardwareWish(
+  tpm: TpmChoice | false,
+  cvm: SimulatedCvmKind | undefined,
+  gpus: number | undefined,
+): SimulatedHardwareWish | undefined {
+  if (tpm === false && (cvm === undefined || cvm.startsWith('hcl'))) {
+    throw new UsageError('--no-tpm is for a confidential VM without paravisor: add --cvm snp or --cvm tdx');
+  }
+  if (cvm === undefined && gpus === undefined) return undefined;
+  if (tpm !== false && tpm.kind !== 'simulator') {
+    throw new UsageError('--cvm and --gpus simulate hardware, beside --tpm simulator or --no-tpm only');
+  }
+  return { ...(cvm === undefined ? {} : { cvm }), gpus: gpus ?? 0 };
 }
 
 function released(drawn: Drawn, { key: name, out }: ReleaseOptions): Outcome {

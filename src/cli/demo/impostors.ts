@@ -4,6 +4,7 @@ import { ask } from '../../workload/ask.js';
 import type { Attester, TpmEvidenceMember } from '../../workload/attester.js';
 import { requestChallenge } from '../../workload/challenge.js';
 import { ReleaseDeniedError } from '../../workload/errors.js';
+import { type EvidenceMember, gatherEvidence } from '../../workload/gather-evidence.js';
 import { createRecipient } from '../../workload/recipient.js';
 import type { Transport } from '../../workload/transport.js';
 import type { Machine } from './machine.js';
@@ -15,13 +16,13 @@ export interface Target {
   readonly key: string;
 }
 
-/** A release request as it goes over the wire. */
-interface WireRequest {
+/** A release request as it goes over the wire, of a machine with a TPM. */
+export interface WireRequest {
   readonly nonce: string;
   readonly deployment: string;
   readonly key: string;
   readonly recipient: Readonly<Record<string, string>>;
-  readonly evidence: { readonly tpm: TpmEvidenceMember };
+  readonly evidence: EvidenceMember & { readonly tpm: TpmEvidenceMember };
 }
 
 /** One that must not get the key, and the reason that it must be refused with. */
@@ -38,7 +39,7 @@ export function impostors(
   policyPcr: number,
   otherPolicy: Buffer,
 ): readonly Impostor[] {
-  const send = (request: WireRequest) => ask(target.transport, '/v1/releases', { ...request } as unknown as Json, 200);
+  const send = (request: WireRequest) => sendRequest(target, request);
   return [
     {
       who: 'an eavesdropper who sends a recorded request again',
@@ -94,13 +95,18 @@ export async function refusal(impostor: Impostor): Promise<ReleaseDeniedError | 
   }
 }
 
-/** A request that the broker would grant. */
-async function genuine(target: Target, attester: Attester): Promise<WireRequest> {
+/** Asks for the release. */
+export function sendRequest({ transport }: Target, request: WireRequest): Promise<unknown> {
+  return ask(transport, '/v1/releases', { ...request } as unknown as Json, 200);
+}
+
+/** A request with all the evidence that the attester makes. */
+export async function genuine(target: Target, attester: Attester): Promise<WireRequest> {
   const { transport, deployment, key } = target;
   const challenge = await requestChallenge(transport, { deployment, key, version: 'latest' });
   const recipient = await createRecipient('P-256');
   const { nonce, broker } = challenge;
-  const binding = releaseBinding({
+  const base = releaseBinding({
     broker,
     deployment,
     key,
@@ -108,6 +114,7 @@ async function genuine(target: Target, attester: Attester): Promise<WireRequest>
     recipient: recipient.thumbprint,
     version: 'latest',
   });
-  const tpm = await attester.evidence(binding, challenge.pcrs);
-  return { nonce, deployment, key, recipient: recipient.jwk, evidence: { tpm } };
+  const { tpm, ...beside } = await gatherEvidence(attester, base, challenge.pcrs);
+  if (tpm === undefined) throw new TypeError('the machines of the demo have a TPM');
+  return { nonce, deployment, key, recipient: recipient.jwk, evidence: { tpm, ...beside } };
 }

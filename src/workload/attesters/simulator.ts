@@ -1,30 +1,41 @@
-import { fromBase64url, toBase64url } from '../../bytes/base64url.js';
-import { fromHex } from '../../bytes/hex.js';
-import { digest } from '../../crypto/digest.js';
-import type { AkScheme, SimulatedAk } from '../../simulator/ak.js';
+import { toBase64url } from '../../bytes/base64url.js';
+import type { SimulatedAk } from '../../simulator/ak.js';
 import type { EkAlgorithm } from '../../simulator/ek.js';
 import { PCR_BANKS, SimulatedTpmError, type PcrBank } from '../../simulator/pcr-banks.js';
-import { SimulatedTpm } from '../../simulator/vtpm.js';
-import { ask, membersIn, textIn, type Members } from '../ask.js';
-import type { EkMember, EnrollingAttester, NeededPcrs, ProtectedCredential, TpmEvidenceMember } from '../attester.js';
-import { AttesterError, BrokerAnswerError } from '../errors.js';
-import type { Transport } from '../transport.js';
+import type { SimulatedTpm } from '../../simulator/vtpm.js';
+import type {
+  EkMember,
+  EnrollingAttester,
+  NeededPcrs,
+  PlatformAttester,
+  PlatformEvidence,
+  ProtectedCredential,
+  TpmEvidenceMember,
+} from '../attester.js';
+import { AttesterError } from '../errors.js';
 
 /** Quotes with a simulated TPM: genuine structures that prove nothing about hardware. Only brokers of the development profile can be told to believe them. */
 export class SimulatorAttester implements EnrollingAttester {
   readonly tpm: SimulatedTpm;
   readonly ak: SimulatedAk;
   readonly #akCertificates: readonly string[];
+  readonly #platform: PlatformAttester | undefined;
 
-  /** `akCertificates`: DER in base64url, leaf first. */
-  constructor(tpm: SimulatedTpm, ak: SimulatedAk, akCertificates: readonly string[] = []) {
+  /** `akCertificates`: DER in base64url, leaf first. `platform`: what the machine has beside its TPM. */
+  constructor(tpm: SimulatedTpm, ak: SimulatedAk, akCertificates: readonly string[] = [], platform?: PlatformAttester) {
     this.tpm = tpm;
     this.ak = ak;
     this.#akCertificates = akCertificates;
+    this.#platform = platform;
   }
 
   describe(): string {
-    return `simulated TPM (development only), AK ${this.ak.name.toString('hex')} (${this.ak.scheme})`;
+    const beside = this.#platform === undefined ? '' : `, ${this.#platform.describe()}`;
+    return `simulated TPM (development only), AK ${this.ak.name.toString('hex')} (${this.ak.scheme})${beside}`;
+  }
+
+  async besideQuote(base: Buffer): Promise<PlatformEvidence> {
+    return this.#platform?.besideQuote(base) ?? {};
   }
 
   async evidence(extraData: Buffer, pcrs: NeededPcrs): Promise<TpmEvidenceMember> {
@@ -71,76 +82,8 @@ export class SimulatorAttester implements EnrollingAttester {
   }
 }
 
-export interface SimulatedBootOptions {
-  /** The runtime policy file to measure; default: the digest that the broker names, so that the machine is one it accepts. */
-  readonly policy?: Uint8Array;
-  /** Default rsassa. */
-  readonly scheme?: AkScheme;
-  /** A TPM that was there before, and its AK; default: both are made. */
-  readonly kept?: { readonly tpm: SimulatedTpm; readonly ak: SimulatedAk };
-  /** Has the broker certify the EK of this algorithm, for an enrolment: where the simulator CA is among the roots of the deployment. */
-  readonly ek?: EkAlgorithm;
-}
-
-/**
- * Starts a simulated machine that boots as a deployment expects: makes an AK, has the broker's simulator CA certify it,
- * and an EK where one is wanted (POST /v1/simulator/machines, development profile only), sets the boot chain's PCRs to the values that the broker
- * answers, and extends the policy's digest into the policy PCR. Throws ReleaseDeniedError (`route.unknown` from a
- * production broker), BrokerUnreachableError, BrokerAnswerError.
- */
-export async function bootSimulatedMachine(
-  transport: Transport,
-  deployment: string,
-  options: SimulatedBootOptions = {},
-): Promise<SimulatorAttester> {
-  const tpm = options.kept?.tpm ?? new SimulatedTpm();
-  const ak = options.kept?.ak ?? (await tpm.createAk({ scheme: options.scheme ?? 'rsassa' }));
-  const request = {
-    deployment,
-    ak: toBase64url(ak.tpm2bPublic),
-    ...(options.ek === undefined ? {} : { ek: toBase64url((await tpm.ek(options.ek)).tpm2bPublic) }),
-  };
-  const answer = await ask(transport, '/v1/simulator/machines', request, 201);
-  const measured = membersIn(answer, 'policy');
-  const bank = bankOf(textIn(measured, 'bank', 16));
-  const { pcr } = measured;
-  if (typeof pcr !== 'number') throw new BrokerAnswerError('the simulated machine has no policy PCR');
-  const named = textIn(measured, 'digest', 128);
-  const firmware = bootValues(membersIn(answer, 'pcrs'));
-  const certificates = certificatesIn(answer, 'ak_certificates');
-  const [ekCertificate] = answer['ek_certificates'] === undefined ? [] : certificatesIn(answer, 'ek_certificates');
-  try {
-    if (options.ek !== undefined && ekCertificate !== undefined) {
-      tpm.storeEkCertificate(options.ek, fromBase64url(ekCertificate, 'EK certificate'));
-    }
-    tpm.setBootValues(firmware);
-    tpm.extend(bank, pcr, options.policy === undefined ? fromHex(named, 'digest') : digest(bank, options.policy));
-  } catch (cause) {
-    throw new AttesterError('the simulated TPM cannot boot as the broker says', { cause });
-  }
-  return new SimulatorAttester(tpm, ak, certificates);
-}
-
-function bootValues(banks: Members): Readonly<Record<string, Readonly<Record<string, string>>>> {
-  const values: Record<string, Record<string, string>> = {};
-  for (const bank of Object.keys(banks)) {
-    const indexes = membersIn(banks, bank);
-    values[bankOf(bank)] = Object.fromEntries(
-      Object.keys(indexes).map((index) => [index, textIn(indexes, index, 128)]),
-    );
-  }
-  return values;
-}
-
-function certificatesIn(answer: Members, member: string): readonly string[] {
-  const certificates: unknown = answer[member];
-  if (!Array.isArray(certificates) || !certificates.every((item) => typeof item === 'string')) {
-    throw new BrokerAnswerError(`the simulated machine has no ${member}`);
-  }
-  return certificates;
-}
-
-function bankOf(name: string): PcrBank {
+/** Throws AttesterError. */
+export function bankOf(name: string): PcrBank {
   const bank = PCR_BANKS.find((known) => known === name);
   if (bank === undefined) throw new AttesterError(`the simulated TPM has no PCR bank ${name}`);
   return bank;

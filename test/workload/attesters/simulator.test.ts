@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { SimulatedTpm } from '../../../src/simulator/vtpm.js';
-import { bootSimulatedMachine, SimulatorAttester } from '../../../src/workload/attesters/simulator.js';
+import { bootSimulatedMachine } from '../../../src/workload/attesters/simulated-boot.js';
+import { SimulatorAttester } from '../../../src/workload/attesters/simulator.js';
 import { AttesterError, BrokerAnswerError, ReleaseDeniedError } from '../../../src/workload/errors.js';
 import type { Transport } from '../../../src/workload/transport.js';
 import { answerOf } from '../test-broker.js';
