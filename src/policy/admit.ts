@@ -59,7 +59,10 @@ function unmeasuredBoot(deployment: Deployment, profile: Profile): readonly Obje
   if (bootChain(deployment) === 'pinned') return [];
   const detail =
     'no boot chain is pinned, so any code in the guest can measure the policy without enforcing it; ' +
-    'give platform.pcrs reference values for PCRs 4 and 7, or 4, 11 and 12, or say platform.unmeasuredBoot: true';
+    'give platform.pcrs reference values for PCRs 4 and 7, or 4, 11 and 12, or say platform.unmeasuredBoot: true' +
+    (deployment.measurement.source === 'tdx.mrconfigid'
+      ? '; MRTD covers the firmware alone: the release policy must demand tdx.rtmrs.1 and tdx.rtmrs.2 too'
+      : '');
   const tolerated = deployment.platform.unmeasuredBoot || profile === 'development';
   return [{ reason: 'deployment.unmeasured_boot', detail, tolerated }];
 }

@@ -90,6 +90,14 @@ function readAttesters({ attesters }: DeploymentWireDocument): AttesterRules {
   roots.forEach((pem, i) => {
     certificates.push(...parseCertificates(pem, `/attesters/roots/${String(i)}`, MAX_ROOTS - certificates.length));
   });
+  cvm.forEach((rule, i) => {
+    for (const member of ['measurement', 'idKeyDigest'] as const) {
+      if (/^0+$/.test(rule[member] ?? '1')) {
+        const what = member === 'idKeyDigest' ? 'launched without an ID block, anybody’s' : 'that measured nothing';
+        fail(`/attesters/allow/cvm/${String(i)}/${member}`, `all zeros is that of every machine ${what}; remove it`);
+      }
+    }
+  });
   if (new Set(certificates).size !== certificates.length) fail('/attesters/roots', 'has the same certificate twice');
   return {
     trust,

@@ -154,10 +154,17 @@ function byCvmReport({ vouchers, facts, deployment, ak }: Candidate): Outcome {
   if (!deployment.attesters.trust.includes('cvm-report')) return undefined;
   const believed = cvmTrust(vouchers, facts, deployment);
   if (!believed.ok) return believed;
-  const { akSpki } = verifiedCvm(vouchers) ?? {};
-  return akSpki !== undefined && equalBytes(akSpki, ak.spki)
+  const { akSpki, isParavisorAk } = verifiedCvm(vouchers) ?? {};
+  if (akSpki === undefined || !equalBytes(akSpki, ak.spki)) {
+    return reject('evidence.unbound', 'the report of the VM is about another AK');
+  }
+  // Report data is the guest's to choose: only of the AK in runtime data has anybody vouched for what it may sign.
+  return ak.area !== undefined || isParavisorAk === true
     ? believed
-    : reject('evidence.unbound', 'the report of the VM is about another AK');
+    : reject(
+        'ak.untrusted',
+        'the report names the AK, but nothing says that it signs quotes alone; send its public area in tpm.ak',
+      );
 }
 
 /**
@@ -178,9 +185,10 @@ export function cvmTrust(
     : reject('ak.untrusted', 'no rule in attesters.allow.cvm is for this VM');
 }
 
-/** Every member of the rule is what the report says, vmpl too. */
+/** Every member of the rule is what the report says, vmpl too. Zeros are those of every machine that was launched without. */
 function isAllowedCvm({ measurement, idKeyDigest, vmpl = 0 }: CvmAllowance, cvm: CvmVouching): boolean {
   if (measurement === undefined && idKeyDigest === undefined) return false;
+  if ([measurement, idKeyDigest].some((member) => member !== undefined && /^0*$/.test(member))) return false;
   return (
     (measurement === undefined || measurement === cvm.measurement) &&
     (idKeyDigest === undefined || idKeyDigest === cvm.idKeyDigest) &&

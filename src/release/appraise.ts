@@ -8,7 +8,7 @@ import { bootChain } from '../policy/boot-chain.js';
 import type { Decision } from '../policy/decision.js';
 import { evaluatePolicy } from '../policy/evaluate.js';
 import { accept, type Result } from '../reason/reason.js';
-import type { AkTrusted } from './ak-trust.js';
+import { type AkTrusted, cvmTrust } from './ak-trust.js';
 import { attest, type Attested } from './attest.js';
 import type { Denial, ReleaseRequest } from './broker.js';
 import type { Circumstances, Presented } from './circumstances.js';
@@ -59,7 +59,10 @@ export function appraise<V extends VersionState>(
 
   if (isUnverified(evidence.value, besides, rules)) throw new Error('evidence was not verified before its appraisal');
   const { pcrs, trust } = attested.value;
-  const claims = mergeClaims(attested.value.claims, ...hardwareClaims(besides));
+  const claims = mergeClaims(
+    attested.value.claims,
+    ...hardwareClaims(besides, cvmTrust(circumstances, facts, rules).ok),
+  );
   const results = [{ authority: OWN_AUTHORITY, claims }, ...tokenResults(besides)];
   const policy = evaluatePolicy({ deployment: rules, accepted: facts.policies, pcrs, results, nowMs });
   if (!policy.ok) return policy;
@@ -107,10 +110,14 @@ function hardwareMembers(besides: BesidesQuote | undefined, sent: number) {
   };
 }
 
-function hardwareClaims(besides: BesidesQuote | undefined): readonly ClaimTree[] {
+/**
+ * What the runtime data of an HCL report says, only a paravisor that is known has checked (`isKnown`: a rule is for it): anybody can
+ * have a processor sign the hash of his own.
+ */
+function hardwareClaims(besides: BesidesQuote | undefined, isKnown: boolean): readonly ClaimTree[] {
   const { cvm, devices } = besides ?? {};
   return [
-    ...(cvm?.ok === true ? [cvm.value.claims] : []),
+    ...(cvm?.ok === true ? [isKnown ? cvm.value.claims : claimTree({ ...cvm.value.claims, hcl: undefined })] : []),
     ...(devices?.ok === true ? [claimTree({ gpu: devices.value.claims })] : []),
   ];
 }

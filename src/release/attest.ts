@@ -1,9 +1,11 @@
+import { equalBytes } from '../bytes/equal.js';
 import { verifyQuote } from '../evidence/tpm/quote.js';
 import type { AkIdentity } from '../evidence/tpm/ak.js';
 import type { Evidence } from '../evidence/evidence.js';
 import type { PcrValues, TpmEvidence } from '../evidence/tpm/evidence.js';
 import type { ClaimTree } from '../claims/claims.js';
 import type { Deployment } from '../policy/deployment.js';
+import { pinsPcrs } from '../policy/boot-chain.js';
 import { neededPcrs } from '../policy/evaluate.js';
 import { accept, reject, type Rejection, type Result } from '../reason/reason.js';
 import { akTrust, type AkTrusted, cvmTrust } from './ak-trust.js';
@@ -45,7 +47,14 @@ export function attest(
   facts: DecidingFacts,
   circumstances: Circumstances,
 ): Attestation {
-  const { tpm } = subject.evidence;
+  const { tpm, hcl } = subject.evidence;
+  const { measurement, platform } = deployment;
+  if (hcl !== undefined && measurement.source !== 'tpm' && !pinsPcrs(deployment) && !platform.unmeasuredBoot) {
+    return reject(
+      'evidence.unbound',
+      'the launch measurement of a machine with HCL is its paravisor’s, which heeds no policy: platform.pcrs must pin what runs above it',
+    );
+  }
   const attested =
     tpm === undefined
       ? withoutTpm(subject.evidence, deployment, facts, circumstances)
@@ -127,5 +136,9 @@ function otherEvidence(
   const revoked = hardwareIdentities(besides).find((identity) => facts.revoked.includes(identity));
   if (revoked !== undefined) return reject('ak.revoked', `what the evidence hangs on has been revoked: ${revoked}`);
   if (devices?.ok === false) return devices;
-  return tokens?.ok === false ? tokens : accept(undefined);
+  if (tokens?.ok === false) return tokens;
+  if (tokens?.value.aks.some((named) => ak === undefined || !equalBytes(named, ak.spki)) === true) {
+    return reject('evidence.unbound', 'a token is about a machine with another AK than the one of the quote');
+  }
+  return accept(undefined);
 }

@@ -32,7 +32,9 @@ function isExplained({ reason, unproven }: Denial): boolean {
 export function explain(denial: Denial, mode: 'full' | 'codes' = 'full'): Denial {
   const { ok, reason, detail, findings, decision } = denial;
   if (!isExplained(denial)) {
-    return mode === 'full' && findings !== undefined ? { ok, reason, detail, findings } : { ok, reason, detail };
+    // To a stranger what a deployment asks of hardware is not told: others than its owner chose the values.
+    const isOpen = mode === 'full' && !(denial.unproven === true && HARDWARE.test(reason));
+    return isOpen && findings !== undefined ? { ok, reason, detail, findings } : { ok, reason, detail };
   }
   const whole: Decision = decision ?? {
     met: false,

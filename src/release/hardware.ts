@@ -118,6 +118,7 @@ export function vouchingOf(
   const { measurement, idKeyDigest, vmpl, identities } = cvm;
   return {
     akSpki: ak !== undefined && namesAk(cvm, ak.spki) ? ak.spki : undefined,
+    isParavisorAk: cvm.hasRuntimeData,
     measurement,
     ...(idKeyDigest === undefined ? {} : { idKeyDigest }),
     vmpl,

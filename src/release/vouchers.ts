@@ -16,6 +16,8 @@ import type { AkEnrolment, AttesterRecord } from './records.js';
 export interface CvmVouching {
   /** The AK that the report names: SubjectPublicKeyInfo, DER. undefined: none, or not the one that was presented. */
   readonly akSpki: Buffer | undefined;
+  /** Whether the AK stands in the runtime data of a paravisor, which vouches for its attributes. */
+  readonly isParavisorAk?: boolean;
   /** Launch measurement and digest of the identity key, lower-case hex. */
   readonly measurement: string;
   readonly idKeyDigest?: string;

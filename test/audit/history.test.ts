@@ -336,7 +336,7 @@ describe.each(['plain', 'salted'] as const)('a log with %s names', (logNames) =>
 
     test('by the report of a confidential VM that the entry does not name, or the deployment does not trust', () => {
       const report = { ak_trust: 'cvm-report', cvm: 'snp', cvm_measurement: 'ab'.repeat(48) };
-      const problems = (trust: readonly string[], members: object): readonly string[] => {
+      const problems = (trust: readonly string[], members: Mutable): readonly string[] => {
         const log = draft();
         log.change(log.at({ type: 'deployment.applied', deployment: 'llm' }), { trust });
         return log.problemsAt(log.change(log.at(LLM), members));

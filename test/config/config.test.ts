@@ -460,6 +460,7 @@ describe('--check-config', () => {
       'endorsement.crls: not set (a directory with CRLs of TPM makers and clouds, *.crl and *.pem; unset: none are looked at)',
       'endorsement.require_crls: false (default)',
       'collateral.dir: not set (a directory with what makers of hardware publish: TCB info, QE identity, CRLs, RIMs; unset: collateral in data_dir, if it is there)',
+      'authorities: none (default)',
       'log.names: plain (default)',
       'log.checkpoint_file: not set (keeps the newest checkpoint outside the database, best on another volume; unset: log.checkpoint in data_dir)',
       'log.witnesses: none (default)',

@@ -44,6 +44,10 @@ describe('a reason code', () => {
   });
 
   test('appears in at least one test', () => {
-    expect(CODES.filter((code) => !testing.some(({ text }) => text.includes(`'${code}'`)))).toEqual([]);
+    // As a word of its own, or before its detail.
+    const forms = (code: string) => [`'${code}'`, `'${code}: `, `/^${code.replace('.', '\\.')}: `];
+    expect(
+      CODES.filter((code) => !testing.some(({ text }) => forms(code).some((form) => text.includes(form)))),
+    ).toEqual([]);
   });
 });

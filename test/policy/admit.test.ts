@@ -42,6 +42,55 @@ describe('a boot chain', () => {
   });
 });
 
+describe('the launch of a confidential VM', () => {
+  const ME = hex('a', 96);
+  const launched = (source: string, members: object = {}, rule: object = { measurement: ME }, trust = ['cvm-report']) =>
+    bootChain(
+      deployment({ measurement: { source }, platform: {}, attesters: { trust, allow: { cvm: [rule] } }, ...members }),
+    );
+  const release = (kind: 'anyOf' | 'allOf', ...groups: readonly object[]) => ({
+    release: { version: '1.0.0', [kind]: groups.map((group) => ({ authority: 'portcullis', ...group })) },
+  });
+  const equal = (...rtmrs: readonly number[]) => rtmrs.map((n) => ({ claim: `tdx.rtmrs.${String(n)}`, equals: ME }));
+
+  test('is a boot chain where the policy is in HOST_DATA and every rule has a measurement', () => {
+    expect(launched('snp.host_data')).toBe('pinned');
+    expect(launched('snp.host_data', {}, { idKeyDigest: ME })).toBe('unmeasured');
+    expect(launched('snp.host_data', {}, { measurement: ME }, ['cvm-report', 'pinned'])).toBe('unmeasured');
+    expect(launched('tpm')).toBe('unmeasured');
+  });
+
+  test('is none of a trust domain, whose MRTD covers the firmware, without the RTMRs of what it started', () => {
+    expect(launched('tdx.mrconfigid')).toBe('unmeasured');
+    expect(launched('tdx.mrconfigid', release('anyOf', { allOf: equal(1, 2) }))).toBe('pinned');
+    expect(launched('tdx.mrconfigid', release('allOf', { allOf: equal(1) }, { allOf: equal(2) }))).toBe('pinned');
+  });
+
+  test.each<[string, object]>([
+    ['one of the two', release('anyOf', { allOf: equal(1) })],
+    ['either', release('anyOf', { anyOf: equal(1, 2) })],
+    ['one of two ways', release('anyOf', { allOf: equal(1, 2) }, { allOf: equal(0) })],
+    [
+      'that they exist',
+      release('anyOf', { allOf: [1, 2].map((n) => ({ claim: `tdx.rtmrs.${String(n)}`, exists: true })) }),
+    ],
+    [
+      'it, or what another authority says',
+      {
+        release: {
+          version: '1.0.0',
+          anyOf: [
+            { authority: 'portcullis', allOf: equal(1, 2) },
+            { authority: 'https://issuer.example', allOf: [{ claim: 'a', equals: 1 }] },
+          ],
+        },
+      },
+    ],
+  ])('nor where the release policy demands %s', (_, members) => {
+    expect(launched('tdx.mrconfigid', members)).toBe('unmeasured');
+  });
+});
+
 describe('admission', () => {
   const refusal = (members: object, profile: 'development' | 'production') => {
     const result = admitDeployment(deployment(members), profile);

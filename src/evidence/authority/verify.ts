@@ -6,6 +6,7 @@ import { MalformedError } from '../../bytes/malformed-error.js';
 import { type AttestationResult, claimTree, type ClaimTree } from '../../claims/claims.js';
 import { accept, reject, type Result } from '../../reason/reason.js';
 import type { AuthorityKeys } from './authority-keys.js';
+import { namedAks } from './named-aks.js';
 import { checkNonce } from './nonce.js';
 import { isDeviceToken, isPlatformToken, joinPlatform, type PlatformToken } from './platform-token.js';
 import { type SignedToken, verifySigned } from './signed-token.js';
@@ -36,6 +37,8 @@ export interface VerifiedTokens {
   readonly results: readonly AttestationResult[];
   /** Of all platform tokens. */
   readonly gpus: readonly AttestedDevice[];
+  /** The AKs that tokens name as those of the machines they are about, SubjectPublicKeyInfo in DER: see `namedAks`. */
+  readonly aks: readonly Buffer[];
 }
 
 export interface TokenExpectations {
@@ -124,7 +127,7 @@ function resultsOf(signed: readonly SignedToken[], platforms: readonly PlatformT
         const claims = submods === undefined ? own : { ...own, submods: claimTree(Object.fromEntries(submods)) };
         return { authority: token.authority.issuer, claims: claimTree(claims) };
       });
-    return accept({ results, gpus });
+    return accept({ results, gpus, aks: signed.flatMap(({ claims }) => namedAks(claims)) });
   } catch (error) {
     if (error instanceof MalformedError) return reject('evidence.malformed', error.message);
     throw error;

@@ -203,7 +203,7 @@ describe('several tokens', () => {
   });
 
   test('of none there are no results', async () => {
-    expect(await verify([])).toEqual({ ok: true, value: { results: [], gpus: [] } });
+    expect(await verify([])).toEqual({ ok: true, value: { results: [], gpus: [], aks: [] } });
   });
 });
 
