@@ -56,6 +56,10 @@ async function run(
       const { benchOverload } = await import('./overload.js');
       return benchOverload(options, nodeArgs);
     }
+    case 'evidence': {
+      const { benchEvidence } = await import('./evidence.js');
+      return benchEvidence({ rounds: options.rounds, progress: (text) => console.error(text) });
+    }
   }
 }
 

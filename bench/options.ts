@@ -3,7 +3,7 @@ import type { AkKind } from './provision.js';
 import type { StoreKind } from './stores.js';
 
 export interface BenchOptions {
-  readonly mode: 'releases' | 'log' | 'growth' | 'overload';
+  readonly mode: 'releases' | 'log' | 'growth' | 'overload' | 'evidence';
   readonly stores: readonly StoreKind[];
   readonly workers: readonly number[];
   readonly aks: readonly AkKind[];
@@ -43,6 +43,7 @@ const DESCRIBED = {
   log: { does: 'instead: what the transparency log costs' },
   growth: { does: 'instead: how the cost of a release grows with keys, attesters and log' },
   overload: { does: 'instead: releases beside idle and slow connections' },
+  evidence: { does: 'instead: verifying hardware evidence, against its bare signature checks' },
   store: { value: 'LIST', fallback: 'sqlite', does: 'sqlite, postgres (a private server is started)' },
   workers: { value: 'LIST', fallback: { releases: '1,2', overload: '2' }, does: 'processes of the broker' },
   ak: { value: 'LIST', fallback: { releases: 'rsa,p256', overload: 'p256' }, does: 'rsa (RSA-2048), p256' },
@@ -56,7 +57,7 @@ const DESCRIBED = {
   },
   rounds: {
     value: 'N',
-    fallback: { releases: '5', log: '5', growth: '7', overload: '5' },
+    fallback: { releases: '5', log: '5', growth: '7', overload: '5', evidence: '25' },
     does: 'of which medians are shown',
   },
   keys: { value: 'N', fallback: '1000000', does: 'of --growth, against 10; 0: left out' },
@@ -104,7 +105,7 @@ npm run bench -- --growth --keys 10000 --attesters 1000 --entries 10000
 export function parseOptions(argv: readonly string[]): BenchOptions | undefined {
   const values = rawOptions(argv);
   if (values['help'] === true) return undefined;
-  const modes = (['log', 'growth', 'overload'] as const).filter((mode) => values[mode] === true);
+  const modes = (['log', 'growth', 'overload', 'evidence'] as const).filter((mode) => values[mode] === true);
   if (modes.length > 1) throw new OptionError(`--${modes.join(' and --')}: one at a time`);
   const mode = modes[0] ?? 'releases';
   const text = (name: keyof typeof DESCRIBED): string => {

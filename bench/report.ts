@@ -14,7 +14,7 @@ export interface Row {
 
 /** What a run writes to its JSON file. */
 export interface Report {
-  readonly bench: 'releases' | 'log' | 'growth' | 'overload';
+  readonly bench: 'releases' | 'log' | 'growth' | 'overload' | 'evidence';
   readonly machine: { readonly cpu: string; readonly cores: number; readonly kernel: string; readonly node: string };
   readonly options: Readonly<Record<string, unknown>>;
   readonly rows: readonly Row[];
@@ -40,6 +40,12 @@ export const COLUMNS: Readonly<
   perCommit: { title: 'a commit', unit: '', digits: 1 },
   generatorCpuUs: { title: 'generator', unit: ' µs', digits: 0 },
   databaseCpuUs: { title: 'database', unit: ' µs', digits: 0 },
+  coldBareUs: { title: 'bare, cold', unit: ' µs', digits: 0 },
+  coldUs: { title: 'cold', unit: ' µs', digits: 0 },
+  coldRatio: { title: 'x bare', unit: '', digits: 2 },
+  warmBareUs: { title: 'bare, warm', unit: ' µs', digits: 0 },
+  warmUs: { title: 'warm', unit: ' µs', digits: 0 },
+  warmRatio: { title: 'x bare', unit: '', digits: 2 },
 };
 
 /** A table for each group of rows: medians, and behind them half the range of the rounds as a share of the median. */

@@ -30,6 +30,11 @@ describe('the options of the bench', () => {
       entries: 1_000_000,
       json: 'build/bench-growth.json',
     });
+    expect(parseOptions(['--evidence'])).toMatchObject({
+      mode: 'evidence',
+      rounds: 25,
+      json: 'build/bench-evidence.json',
+    });
     expect(parseOptions(['--log'])).toMatchObject({ mode: 'log', seconds: 3, entries: 100_000 });
     expect(parseOptions(['--overload'])).toMatchObject({
       mode: 'overload',
@@ -44,6 +49,7 @@ describe('the options of the bench', () => {
     for (const name of ['store', 'workers', 'ak', 'connections', 'rate', 'prepared', 'seconds', 'rounds', 'compare']) {
       expect(HELP).toContain(`--${name} `);
     }
+    for (const mode of ['log', 'growth', 'overload', 'evidence']) expect(HELP).toContain(`--${mode} `);
   });
 
   test.each([
@@ -58,6 +64,7 @@ describe('the options of the bench', () => {
     [['--store', 'mysql']],
     [['--ak', 'rsa,p384']],
     [['--log', '--growth']],
+    [['--evidence', '--overload']],
     [['--unknown']],
     [['--rate']],
     [['stray']],
