@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { rootCertificates } from 'node:tls';
 import { Agent, type Dispatcher, request } from 'undici';
 
-/** A document of an authority cannot be had: it does not answer, or answers something that cannot be it. The message is for the log. */
+/** A document of an authority cannot be had: it does not answer, or answers something that cannot be it. The message is for the log, and holds no query of a URL. */
 export class AuthorityFetchError extends Error {
   override readonly name = 'AuthorityFetchError';
 }
@@ -19,6 +19,11 @@ export function authorityAgent(roots: readonly string[], timeoutMs: number): Age
   });
 }
 
+/** Without its query, which may hold a key. */
+function named({ origin, pathname }: URL): string {
+  return `${origin}${pathname}`;
+}
+
 /** The body at an https URL, status 200 alone; redirects are not followed. Throws AuthorityFetchError. */
 export async function fetchDocument(
   url: URL,
@@ -32,20 +37,20 @@ export async function fetchDocument(
     });
     if (answer.statusCode !== 200) {
       await answer.body.dump();
-      throw new AuthorityFetchError(`${url.href} answered ${String(answer.statusCode)}`);
+      throw new AuthorityFetchError(`${named(url)} answered ${String(answer.statusCode)}`);
     }
     const chunks: Buffer[] = [];
     let total = 0;
     // Leaving the loop destroys the body, and with it the connection.
     for await (const chunk of answer.body as AsyncIterable<Buffer>) {
       total += chunk.length;
-      if (total > maxBytes) throw new AuthorityFetchError(`${url.href} is over ${String(maxBytes)} bytes`);
+      if (total > maxBytes) throw new AuthorityFetchError(`${named(url)} is over ${String(maxBytes)} bytes`);
       chunks.push(chunk);
     }
     return Buffer.concat(chunks, total);
   } catch (cause) {
     if (cause instanceof AuthorityFetchError) throw cause;
-    throw new AuthorityFetchError(`${url.href} cannot be fetched: ${codeOf(cause)}`, { cause });
+    throw new AuthorityFetchError(`${named(url)} cannot be fetched: ${codeOf(cause)}`, { cause });
   }
 }
 

@@ -1,14 +1,18 @@
 import type { Certificate } from '../crypto/x509.js';
 import type { HardwareRoots } from '../endorsement/hardware-roots.js';
 import { crlIssuers, signerOf } from './crl-issuers.js';
+import { contradicts, isOfAmd, listsAllOf, undoes } from './conflicts.js';
 import { itemsOf, type Pieces } from './items.js';
 import { isSameRim } from './sources.js';
 import { contentOf, isSamePiece, type Piece } from './piece.js';
 import { isOlder, type Standing, standingsOf } from './standing.js';
 import { isUsable, stateAt } from './state.js';
 
-/** What an import came to for one item. `superseded`: something newer came with it. `older`, `refused`: it was not taken. */
-export type ImportResult = 'written' | 'unchanged' | 'superseded' | 'older' | 'refused';
+/**
+ * What an import came to for one item. `superseded`: something newer came with it. It was not taken: `older`; `drops`: a CRL without a
+ * revocation that is known; `differs`: a manifest that wants other measurements than another good one of its id; `refused`.
+ */
+export type ImportResult = 'written' | 'unchanged' | 'superseded' | 'older' | 'drops' | 'differs' | 'refused';
 
 export interface Imported {
   readonly standing: Standing;
@@ -29,47 +33,64 @@ export interface ImportRules {
   readonly roots: HardwareRoots;
   /** The clock, Unix milliseconds: what is not current is refused. */
   readonly atMs: number;
-  /** Whether something older may take the place of something newer. */
+  /** Whether something older may take the place of something newer, and a CRL that of one with revocations it does not have. */
   readonly allowOlder: boolean;
+  /** Whether a manifest may take the place of one that wants other measurements. */
+  readonly replaceManifest: boolean;
   /** Why an item is not what was asked for. */
   readonly objection?: (standing: Standing) => string | undefined;
 }
 
 /**
  * Decides about each item that comes to a directory: it is taken when a pinned root vouches for it, it is current, and nothing newer
- * about the same thing lies there that a pinned root vouches for. What is taken replaces the file that speaks about the same thing, or
+ * about the same thing lies there that a pinned root vouches for, nor anything that it would undo or contradict. CRLs that lie there
+ * revoke signers of what comes. What is taken replaces the file that speaks about the same thing, or
  * gets a name of its own; the chain of its signer goes beside it. Nothing is written here.
  */
 export function planImport(
   incoming: Pieces,
   held: Pieces,
-  { roots, atMs, allowOlder, objection }: ImportRules,
+  { roots, atMs, allowOlder, replaceManifest, objection }: ImportRules,
 ): ImportPlan {
   const vouchers = { roots, crlIssuers: crlIssuers(roots, incoming, held) };
-  const heldStandings = standingsOf(itemsOf(held), vouchers);
-  const newestFirst = standingsOf(itemsOf(incoming, held), vouchers).toSorted((a, b) =>
-    isOlder(a.edition, b.edition) ? 1 : isOlder(b.edition, a.edition) ? -1 : 0,
+  const heldItems = itemsOf(held);
+  const heldStandings = standingsOf(heldItems, vouchers);
+  const newestFirst = standingsOf(itemsOf(incoming, held), {
+    ...vouchers,
+    crls: heldItems.flatMap((item) => (item.kind === 'crl' ? [item.crl.list] : [])),
+  }).toSorted((a, b) => (isOlder(a.edition, b.edition) ? 1 : isOlder(b.edition, a.edition) ? -1 : 0));
+  const unfit = new Map(
+    newestFirst.map((standing) => [standing, unfitness(standing, atMs) ?? objection?.(standing)] as const),
   );
+  const believed = [...heldStandings, ...newestFirst.filter((standing) => unfit.get(standing) === undefined)];
   const writes = new Map<string, Buffer>();
-  const taken = new Set<string>();
+  const taken = new Map<string, Standing>();
   const imported = newestFirst.map((standing): Imported => {
     const file = fileFor(standing, heldStandings);
-    const why = unfitness(standing, atMs) ?? objection?.(standing);
-    if (why !== undefined) return { standing, file, result: 'refused', why };
-    if (taken.has(file)) return { standing, file, result: 'superseded' };
-    const newer = heldStandings.find(
-      (other) =>
-        replaces(standing, file, other) && other.fault === undefined && isOlder(standing.edition, other.edition),
-    );
-    if (newer !== undefined && !allowOlder) {
-      return {
-        standing,
-        file,
-        result: 'older',
-        why: `${newer.item.file} is newer; --allow-older takes it all the same`,
-      };
+    const untaken = (result: ImportResult, why: string): Imported => ({ standing, file, result, why });
+    const why = unfit.get(standing);
+    if (why !== undefined) return untaken('refused', why);
+    const rival = believed.find((other) => contradicts(standing, other));
+    if (rival !== undefined && !replaceManifest) {
+      return untaken(
+        'differs',
+        `${rival.item.file} wants other measurements of ${standing.subject}; --replace-manifest takes it all the same`,
+      );
     }
-    taken.add(file);
+    const before = taken.get(file);
+    if (before !== undefined && !(undoes(before, standing) && !allowOlder)) {
+      return { standing, file, result: 'superseded' };
+    }
+    const newer = heldStandings.find((other) => isInTheWay(standing, file, other));
+    if (newer !== undefined && !allowOlder) {
+      return untaken('older', `${newer.item.file} is newer; --allow-older takes it all the same`);
+    }
+    const undone = heldStandings.some((other) => other.item.file === file && undoes(standing, other));
+    if ((before !== undefined || undone) && !allowOlder) {
+      const whose = before === undefined ? file : before.item.file;
+      return untaken('drops', `it and ${whose} do not list the same; --allow-older takes the newer one`);
+    }
+    taken.set(file, standing);
     const files = [...filesOf(standing, file, vouchers)];
     const changed = files.filter(([name, piece]) => !isSamePiece(held.get(name), piece));
     for (const [name, piece] of changed) writes.set(name, contentOf(piece));
@@ -90,15 +111,12 @@ function timeOf(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-/** Whether an item that goes to this file takes the place of one that is there. */
-function replaces(standing: Standing, file: string, held: Standing): boolean {
-  if (held.topic !== standing.topic) return false;
-  return !isOfAmd(standing) || held.item.file === file;
-}
-
-/** AMD publishes a CRL for VCEKs and one for VLEKs, both by one issuer: each has a file of its own. */
-function isOfAmd({ item, subject }: Standing): boolean {
-  return item.kind === 'crl' && subject.startsWith('ARK-');
+/** Whether what is held is good and newer than an item that goes to this file, where that takes its place and says nothing more. */
+function isInTheWay(standing: Standing, file: string, held: Standing): boolean {
+  if (held.topic !== standing.topic || held.fault !== undefined || !isOlder(standing.edition, held.edition))
+    return false;
+  // Numbers of the CRLs of AMD do not tell which of the two each is: what revokes more is never held off by them.
+  return !isOfAmd(standing) || (held.item.file === file && listsAllOf(held, standing));
 }
 
 /** The file that speaks about the same thing and about nothing else, or the one that it should have. */
@@ -124,9 +142,18 @@ function ownFile({ item, subject, topic }: Standing): string {
   if (ca !== undefined) return `pckCrl-${ca.toLowerCase()}.der`;
   if (subject === 'Intel SGX Root CA') return 'rootCaCrl.der';
   const [, generation] = /^ARK-([A-Za-z]+)$/.exec(subject) ?? [];
-  const [, kind = 'ark'] = /(?:^|\/)(vcek|vlek)-[^/]*$/i.exec(item.file) ?? [];
-  if (generation !== undefined) return `amd/${kind.toLowerCase()}-${generation}.crl`;
+  if (generation !== undefined) return `amd/${amdKind(item.file, generation)}-${generation}.crl`;
   return `${safe(subject)}-${safe(topic).slice(-8)}.crl`;
+}
+
+/** Nothing in a CRL of AMD says which of the two it is: names are all there is, and where they differ both are kept. */
+function amdKind(file: string, generation: string): string {
+  const [, kind] = /(?:^|\/)(vcek|vlek)-[^/]*$/i.exec(file) ?? [];
+  if (kind !== undefined) return kind.toLowerCase();
+  const [, stem] = /^amd\/([^/]+?)(?:\.[^.]*)?$/i.exec(file) ?? [];
+  return stem === undefined
+    ? 'ark'
+    : safe(stem.endsWith(`-${generation}`) ? stem.slice(0, -generation.length - 1) : stem);
 }
 
 /** A RIM does not say the whole id under which NVIDIA serves it: a name that may be that one is kept, so that it can be fetched anew. */

@@ -4,6 +4,8 @@ import { MalformedError } from '../bytes/malformed-error.js';
 import { pemBlocks } from '../crypto/pem.js';
 import { MAX_CRL_BYTES, parseCrl, type RevocationList } from '../crypto/x509-crl.js';
 import { MAX_CERTIFICATE_BYTES, parseCertificate } from '../crypto/x509.js';
+import { MAX_DOCUMENT_BYTES } from '../endorsement/intel/document-body.js';
+import { MAX_RIM_BYTES } from '../endorsement/rim/xml.js';
 
 /** What is said in one file. Parsed as far as to tell what it is: nothing is verified. */
 export type Piece =
@@ -24,7 +26,6 @@ export interface IssuerChain {
   readonly certificates: readonly Buffer[];
 }
 
-const MAX_JSON_BYTES = 6 * 1024 * 1024;
 const MAX_CRLS = 64;
 const MAX_CERTIFICATES = 8;
 const DER_SEQUENCE = 0x30;
@@ -32,8 +33,8 @@ const CRL_LABEL = 'X509 CRL';
 
 /**
  * Tells by its content what a file is: JSON of Intel (TCB info, QE identity) or of NVIDIA's RIM service; XML, a RIM; CRLs
- * and certificates in DER or PEM (a file of one label). Names say nothing: what is called .pem is often DER. Throws
- * MalformedError for anything else; the message quotes nothing.
+ * and certificates in DER or PEM (a file of one label). Names say nothing: what is called .pem is often DER. At most what its
+ * kind may have: a verifier reads no more. Throws MalformedError for anything else; the message quotes nothing.
  */
 export function parsePiece(bytes: Buffer): Piece {
   if (bytes[0] === DER_SEQUENCE) return parseDer(bytes);
@@ -43,7 +44,7 @@ export function parsePiece(bytes: Buffer): Piece {
     .replace(/^\xef\xbb\xbf/, '')
     .trimStart();
   if (start.startsWith('{')) return parseDocument(bytes);
-  if (start.startsWith('<')) return { kind: 'rim', xml: bytes };
+  if (start.startsWith('<')) return rimOf(bytes);
   return parsePem(bytes.toString('latin1'));
 }
 
@@ -83,13 +84,19 @@ function signerFirst(certificates: readonly Buffer[]): readonly Buffer[] {
 }
 
 function parseDocument(bytes: Buffer): Piece {
-  if (bytes.length > MAX_JSON_BYTES) throw new MalformedError(`JSON of more than ${String(MAX_JSON_BYTES)} bytes`);
+  if (bytes.length > MAX_DOCUMENT_BYTES)
+    throw new MalformedError(`JSON of more than ${String(MAX_DOCUMENT_BYTES)} bytes`);
   const value = parseJson(bytes);
   const { tcbInfo, enclaveIdentity, signature, rim } = value as Readonly<Record<string, unknown>>;
   if (typeof signature === 'string' && isObject(tcbInfo)) return { kind: 'tcb-info', body: bytes };
   if (typeof signature === 'string' && isObject(enclaveIdentity)) return { kind: 'qe-identity', body: bytes };
-  if (typeof rim === 'string') return { kind: 'rim', xml: fromBase64(rim, 'rim') };
+  if (typeof rim === 'string') return rimOf(fromBase64(rim, 'rim'));
   throw new MalformedError('neither TCB info nor QE identity, each with its signature, nor what a RIM service answers');
+}
+
+function rimOf(xml: Buffer): Piece {
+  if (xml.length > MAX_RIM_BYTES) throw new MalformedError(`a RIM of more than ${String(MAX_RIM_BYTES)} bytes`);
+  return { kind: 'rim', xml };
 }
 
 function isObject(value: unknown): boolean {

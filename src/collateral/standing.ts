@@ -12,7 +12,7 @@ import { parseQeIdentity } from '../endorsement/intel/qe-identity.js';
 import { parseTcbInfo } from '../endorsement/intel/tcb-info.js';
 import { KnownPaths } from '../endorsement/known-paths.js';
 import { validatePath } from '../endorsement/path.js';
-import { parseRim, verifyRim } from '../endorsement/rim/verify.js';
+import { parseRim, type ReferenceManifest, verifyRim } from '../endorsement/rim/verify.js';
 import { signerOf } from './crl-issuers.js';
 import { collateralOf } from './directory.js';
 import type { DocumentKind, Item } from './items.js';
@@ -30,6 +30,8 @@ export interface Standing {
   readonly untilMs: number | undefined;
   /** Why nobody who is believed vouches for it, whatever the time is; undefined where somebody does. */
   readonly fault: string | undefined;
+  /** Of a RIM, as text: the measurements that it wants, the same of all that want the same. */
+  readonly references?: string;
 }
 
 /** Orders items of one topic: by what they account for, then by when they were issued. */
@@ -38,10 +40,11 @@ export interface Edition {
   readonly issuedMs: number;
 }
 
-/** Who is believed, and who else may have signed CRLs. */
+/** Who is believed, and who else may have signed CRLs; `crls`: further ones that may revoke a signer. */
 export interface Vouchers {
   readonly roots: HardwareRoots;
   readonly crlIssuers: readonly Certificate[];
+  readonly crls?: readonly RevocationList[];
 }
 
 export function isOlder(a: Edition, b: Edition): boolean {
@@ -50,10 +53,11 @@ export function isOlder(a: Edition, b: Edition): boolean {
 
 /**
  * How each item stands: its signature, and the path of its signer to a pinned root, are verified for a time at which it was good,
- * so that what is forged is told from what is stale. A signer that a CRL among the items revokes is a fault.
+ * so that what is forged is told from what is stale. A signer that a CRL among the items, or a further one, revokes is a fault.
  */
 export function standingsOf(items: readonly Item[], vouchers: Vouchers): readonly Standing[] {
-  const collateral = collateralOf(items);
+  const alone = collateralOf(items);
+  const collateral = { ...alone, crls: [...alone.crls, ...(vouchers.crls ?? [])] };
   return items.map((item) => {
     try {
       switch (item.kind) {
@@ -162,5 +166,17 @@ function rimStanding(item: Item, xml: Buffer, collateral: Collateral, roots: Har
     fromMs,
     untilMs,
     fault: verified.ok || verified.reason === 'collateral.unavailable' ? undefined : verified.detail,
+    references: referencesOf(manifest),
   };
+}
+
+/** What is not active is never compared, and the order of alternatives means nothing. */
+function referencesOf({ measurements }: ReferenceManifest): string {
+  const active = [...measurements].filter(([, reference]) => reference.active).sort(([a], [b]) => a - b);
+  return active
+    .map(([index, { alternatives }]) => {
+      const values = new Set(alternatives.map((value) => value.toString('hex')));
+      return `${String(index)}: ${[...values].sort().join(' ')}`;
+    })
+    .join('\n');
 }

@@ -1,3 +1,4 @@
+import { isOfAmd } from './conflicts.js';
 import { isOlder, type Standing } from './standing.js';
 
 /**
@@ -42,7 +43,8 @@ export function judge(standings: readonly Standing[], atMs: number): Judgement {
   const usable = alone.filter(({ state }) => isUsable(state));
   const items = alone.map((item): Judged => {
     const isReplaced = usable.some(({ topic, edition }) => topic === item.topic && isOlder(item.edition, edition));
-    return isReplaced && item.state !== 'unverified' ? { ...item, state: 'replaced' } : item;
+    // Of the two CRLs of AMD the one with the lower number revokes what it always did.
+    return isReplaced && !isOfAmd(item) && item.state !== 'unverified' ? { ...item, state: 'replaced' } : item;
   });
   return { items, missing: missingOf(items) };
 }

@@ -1,4 +1,5 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MalformedError } from '../bytes/malformed-error.js';
 import { sha256 } from '../crypto/digest.js';
@@ -130,13 +131,15 @@ export class WatchedDirectory<T> {
     const known = this.#known.get(name);
     const { maxFileBytes, parse } = this.#of;
     let stamp = '';
+    let file: FileHandle | undefined;
     try {
-      const status = await stat(path);
-      stamp = [status.mtimeMs, status.ctimeMs, status.size, status.ino].join(' ');
+      // Links are followed, since deployments mount files as such. What was opened is what is looked at, and nothing waits for a pipe.
+      file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      const status = await file.stat();
+      stamp = stampOf(status);
       if (known?.stamp === stamp) return known;
       if (!status.isFile()) throw new MalformedError('not a file');
-      if (status.size > maxFileBytes) throw new MalformedError(`more than ${String(maxFileBytes)} bytes`);
-      const bytes = await readFile(path);
+      const bytes = await readAtMost(file, status.size, maxFileBytes);
       const digest = sha256(bytes);
       const held = known?.held?.digest.equals(digest) === true ? known.held : { digest, value: parse(bytes, name) };
       return { stamp, held };
@@ -144,6 +147,27 @@ export class WatchedDirectory<T> {
       // Also where its status cannot be told: what is said once need not be said every minute.
       if (known?.stamp !== stamp) unusable(path, error);
       return { stamp, held: known?.held };
+    } finally {
+      await file?.close();
     }
   }
+}
+
+function stampOf({ mtimeMs, ctimeMs, size, ino }: Stats): string {
+  return [mtimeMs, ctimeMs, size, ino].join(' ');
+}
+
+/** Throws MalformedError for more than `maxBytes`, also where the file does not say its size, as those of /proc, or grows meanwhile. */
+async function readAtMost(file: FileHandle, size: number, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let total = size;
+  if (size <= maxBytes) {
+    total = 0;
+    for await (const chunk of file.createReadStream({ end: maxBytes, autoClose: false }) as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      total += chunk.length;
+    }
+  }
+  if (total > maxBytes) throw new MalformedError(`more than ${String(maxBytes)} bytes`);
+  return Buffer.concat(chunks, total);
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
@@ -15,9 +16,9 @@ export async function writeFiles(directory: string, files: ReadonlyMap<string, B
 async function writeWhole(path: string, content: Buffer): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true, mode: OWNER_ONLY_FOLDER });
-  // Names that begin with a dot are not read.
-  const draft = join(folder, `.${basename(path)}.${String(process.pid)}.new`);
-  const file = await open(draft, 'w', OWNER_ONLY);
+  // Names that begin with a dot are not read. Nobody can have put a link at a name that nobody knows, and none is followed.
+  const draft = join(folder, `.${basename(path)}.${randomBytes(12).toString('hex')}.new`);
+  const file = await open(draft, 'wx', OWNER_ONLY);
   try {
     await file.writeFile(content);
     await file.sync();

@@ -42,6 +42,8 @@ export interface RevocationList {
   readonly entries: number;
   /** Whether this serial (hex, as in Certificate) is listed, for whatever reason: on hold is revoked too. */
   readonly lists: (serial: string) => boolean;
+  /** What it lists, each serial without sign byte as one character a byte. */
+  readonly serials: ReadonlySet<string>;
 }
 
 /**
@@ -84,6 +86,7 @@ export function parseCrl(der: Buffer): RevocationList {
     signatureAlgorithm,
     signature,
     entries: serials.size,
+    serials,
     lists: (serial) => serials.has(Buffer.from(serial, 'hex').toString('latin1')),
   };
 }

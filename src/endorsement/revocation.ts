@@ -9,6 +9,11 @@ import { mayHaveIssued, signatureFault } from './certificate-checks.js';
  */
 export type CrlPolicy = 'none' | 'if-present' | 'required' | 'required-for-authorities';
 
+/** The most CRLs of one issuer's name that are looked at: AMD and Intel have two at most. */
+export const MAX_CRLS_OF_ISSUER = 64;
+/** Of one CRL, by the keys that issuers of its name have. */
+const MAX_REMEMBERED_KEYS = 8;
+
 /** What speaks against a certificate. */
 export interface RevocationFault {
   readonly fault: 'revoked' | 'collateral';
@@ -17,7 +22,9 @@ export interface RevocationFault {
 
 /**
  * Looks a certificate up in the CRLs of its issuer (RFC 5280 section 6.3.3, for complete CRLs that the issuer itself
- * signs). Only one that the issuer's key signed counts; one that is past its nextUpdate still revokes, but no longer clears.
+ * signs). Only one that the issuer's key signed counts; one that is past its nextUpdate still revokes, but no longer clears. Where
+ * more than 64 have the issuer's name, and none of the first 64 revokes, that is `collateral`. Whether a key signed a CRL is
+ * remembered for the object.
  */
 export function revocationFault(
   certificate: Certificate,
@@ -30,8 +37,15 @@ export function revocationFault(
   if (policy === 'none') return undefined;
   let clear = false;
   let problem: string | undefined;
+  let looked = 0;
   for (const crl of crls) {
     if (!issuer.subject.der.equals(crl.issuer.der)) continue;
+    if (++looked > MAX_CRLS_OF_ISSUER) {
+      return {
+        fault: 'collateral',
+        detail: `more than ${String(MAX_CRLS_OF_ISSUER)} CRLs with the name of its issuer`,
+      };
+    }
     const fault = authenticityFault(crl, issuer);
     // One of another key of that name is no CRL of this issuer; one that this key signed is, whatever it is marked with.
     if (fault !== undefined && !mayHaveIssued(issuer, crl)) continue;
@@ -51,8 +65,23 @@ export function revocationFault(
 
 function authenticityFault(crl: RevocationList, issuer: Certificate): string | undefined {
   if (issuer.keyUsage?.includes('cRLSign') === false) return 'is by a CA that may not sign CRLs';
-  const fault = signatureFault(issuer, crl);
+  const fault = knownSignatureFault(crl, issuer);
   return fault === undefined ? undefined : `is ${fault}`;
+}
+
+/** By SPKI, latin1: nothing else of an issuer decides about a signature. */
+const SIGNATURE_FAULTS = new WeakMap<RevocationList, Map<string, string | undefined>>();
+
+/** Whoever presents new certificates makes every CRL of their issuers be looked at: its signature is verified once. */
+function knownSignatureFault(crl: RevocationList, issuer: Certificate): string | undefined {
+  let known = SIGNATURE_FAULTS.get(crl);
+  if (known === undefined) SIGNATURE_FAULTS.set(crl, (known = new Map<string, string | undefined>()));
+  const key = issuer.spki.toString('latin1');
+  if (known.has(key)) return known.get(key);
+  const fault = signatureFault(issuer, crl);
+  if (known.size >= MAX_REMEMBERED_KEYS) known.clear();
+  known.set(key, fault);
+  return fault;
 }
 
 function freshnessFault(crl: RevocationList, atMs: number): string | undefined {

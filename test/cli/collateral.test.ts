@@ -178,6 +178,19 @@ describe('collateral import', () => {
     });
   });
 
+  test('takes no manifest that contradicts one that is there, but with --replace-manifest', async () => {
+    put(dir, everything());
+    const other = rim('driver', MAKERS, Buffer.alloc(48, 2));
+    put(path, new Map([['x.xml', other]]));
+    const { code, stderr } = await imported('x.xml');
+    expect(code).toBe(1);
+    expect(stderr).toContain(`wants other measurements of ${DRIVER}; --replace-manifest takes it all the same\n`);
+    expect((await imported('x.xml', { dir, replaceManifest: true })).code).toBe(0);
+    expect(readFileSync(join(dir, `rim/${DRIVER}.xml`))).toEqual(other);
+    const { stdout } = await portcullis(['collateral', 'import', '--help']);
+    expect(stdout).toContain('--replace-manifest');
+  });
+
   test('takes one file alone, also from stdin', async () => {
     put(dir, everything());
     put(path, new Map([['x.bin', crl(MAKERS.intel.pckCa, { number: 6 })]]));

@@ -192,6 +192,14 @@ describe('an authority that is not as it should be', () => {
     expect(await open().count()).toBe(1);
   });
 
+  test('is named in failures without the query of a URL, which may hold a key', async () => {
+    server.answers = {};
+    expect(await unavailable({ jwks: `${server.origin}/keys?api_key=hidden#part` })).toBe(
+      `${server.origin}/keys answered 404`,
+    );
+    expect(server.requests).toEqual(['/keys?api_key=hidden']);
+  });
+
   test('is not followed to another place', async () => {
     server.answers[DISCOVERY] = (_request, response) => response.writeHead(302, { location: CERTS }).end();
     expect(await unavailable()).toMatch(/answered 302/);

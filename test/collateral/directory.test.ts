@@ -1,4 +1,5 @@
-import { mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -138,6 +139,42 @@ describe('a directory of collateral', () => {
     expect(told).toHaveLength(1);
     expect(told[0]).toMatch(/^none: ENOENT/);
   });
+
+  test('follows links, as mounted configuration has them', async () => {
+    put(`${path}-elsewhere`, new Map([['x', crl(MAKERS.intel.root)]]));
+    symlinkSync(`${path}-elsewhere/x`, join(path, 'rootCaCrl.der'));
+    const directory = await opened(new Map());
+    expect([directory.collateral.crls.length, told]).toEqual([1, []]);
+    put(`${path}-elsewhere`, new Map([['x', crl(MAKERS.intel.root, { number: 6 })]]));
+    await directory.refresh();
+    expect(directory.collateral.crls[0]?.crlNumber).toBe('06');
+    rmSync(`${path}-elsewhere`, { recursive: true });
+  });
+
+  test('does not wait for a pipe in place of a file, and keeps what it had', async () => {
+    const directory = await opened(everything());
+    const before = directory.collateral;
+    rmSync(join(path, 'rootCaCrl.der'));
+    expect(spawnSync('mkfifo', [join(path, 'rootCaCrl.der')]).status).toBe(0);
+    await directory.refresh();
+    await directory.refresh();
+    expect(told).toEqual(['rootCaCrl.der: not a file']);
+    expect(directory.collateral).toBe(before);
+  });
+
+  // Its size is 0 by its status, and it has gigabytes.
+  (existsSync('/proc/self/pagemap') ? test : test.skip)(
+    'reads no more than the bound of a file without a size',
+    async () => {
+      symlinkSync('/proc/self/pagemap', join(path, 'rim-a.xml'));
+      const { rss } = process.memoryUsage();
+      await opened(new Map());
+      // It takes no reads of an odd length, as the last one within the bound is.
+      expect(told.join()).toMatch(/^rim-a\.xml: (?:more than 8388608 bytes$|EINVAL)/);
+      expect(process.memoryUsage().rss - rss).toBeLessThan(256 * 1024 * 1024);
+    },
+    10_000,
+  );
 
   test('has bounds: files, and their size', async () => {
     const many = new Map(Array.from({ length: 513 }, (_, n) => [`rim/${String(n)}`, Buffer.from('<x/>')] as const));

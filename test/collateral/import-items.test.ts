@@ -1,6 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { type ImportRules, planImport } from '../../src/collateral/import-items.js';
 import { contentOf, parsePiece } from '../../src/collateral/piece.js';
+import { parseCertificate } from '../../src/crypto/x509.js';
+import { pemBlock } from '../helpers/pki.js';
 import {
   crl,
   DAY_MS,
@@ -28,6 +30,7 @@ function plan(incoming: Files, held: Files = NONE, rules: Partial<ImportRules> =
     roots: ROOTS,
     atMs: NOW_MS,
     allowOlder: false,
+    replaceManifest: false,
     ...rules,
   });
   const results = planned.imported.map(({ standing, result, file }) => [standing.item.file, result, file]);
@@ -179,6 +182,112 @@ describe('an import', () => {
     const { results } = plan(new Map([['amd/vlek-Milan.crl', crl(MAKERS.amd.Milan.ark, { number: 1 })]]), held);
     expect(results).toEqual([['amd/vlek-Milan.crl', 'written', 'amd/vlek-Milan.crl']]);
     expect(plan(new Map([['milan.crl', crl(MAKERS.amd.Milan.ark)]])).files).toEqual(['amd/ark-Milan.crl']);
+  });
+
+  describe('of a CRL of AMD', () => {
+    const { ark } = MAKERS.amd.Milan;
+    const VCEK = 'amd/vcek-Milan.crl';
+    const held = (...revoked: readonly bigint[]) => new Map([[VCEK, crl(ark, {}, revoked)]]);
+    const as = (name: string, number: number, ...revoked: readonly bigint[]) =>
+      new Map([[name, crl(ark, { number }, revoked)]]);
+
+    test('takes no place of one that revokes what it does not, whatever its number', () => {
+      const { imported, writes } = plan(as(VCEK, 9, 8n), held(7n, 8n));
+      expect(imported[0]).toMatchObject({ result: 'drops', file: VCEK });
+      expect(imported[0]?.why).toContain('--allow-older');
+      expect(writes.size).toBe(0);
+      expect(plan(as(VCEK, 9, 8n), held(7n, 8n), { allowOlder: true }).imported[0]?.result).toBe('written');
+      expect(plan(as(VCEK, 9, 8n, 7n, 6n), held(7n, 8n)).imported[0]?.result).toBe('written');
+    });
+
+    test('takes the place of one that nobody vouches for', () => {
+      const forged = new Map([[VCEK, crl(FORGERS.amd.Milan.ark, { number: 99 }, [7n])]]);
+      expect(plan(as(VCEK, 1), forged).imported[0]?.result).toBe('written');
+    });
+
+    test('takes the place of one of a higher number if it revokes all of that and more', () => {
+      expect(plan(as(VCEK, 1, 7n, 8n), held(7n)).imported[0]?.result).toBe('written');
+      expect(plan(as(VCEK, 1, 7n), held(7n)).imported[0]?.result).toBe('older');
+      expect(plan(as(VCEK, 1, 8n), held(7n)).imported[0]?.result).toBe('drops');
+    });
+
+    test('drops nothing of a file that holds several', () => {
+      const several = new Map([
+        [VCEK, Buffer.from(pemBlock('X509 CRL', crl(ark)) + pemBlock('X509 CRL', crl(MAKERS.amd.Genoa.ark, {}, [7n])))],
+      ]);
+      expect(plan(as(VCEK, 9), several).imported[0]?.result).toBe('drops');
+    });
+
+    test('drops nothing of what comes together', () => {
+      const both = new Map([...as('vcek-a.crl', 1, 7n), ...as('vcek-b.crl', 9)]);
+      const { imported } = plan(both);
+      expect(imported.map(({ standing, result }) => [standing.item.file, result])).toEqual([
+        ['vcek-b.crl', 'written'],
+        ['vcek-a.crl', 'drops'],
+      ]);
+      expect(plan(both, NONE, { allowOlder: true }).imported[1]?.result).toBe('superseded');
+    });
+
+    test('keeps each of another name in amd/', () => {
+      const several = new Map([...as('amd/one.crl', 1), ...as('amd/two-Milan.crl', 9, 7n)]);
+      const { files, writes } = plan(several, held());
+      expect(files.toSorted()).toEqual(['amd/one-Milan.crl', 'amd/two-Milan.crl']);
+      expect(plan(writes, writes).imported.every(({ result }) => result === 'unchanged')).toBe(true);
+    });
+  });
+
+  describe('of a manifest', () => {
+    const OTHER = rim('driver', MAKERS, Buffer.alloc(48, 2));
+    const FILE = `rim/${DRIVER}.swidtag`;
+
+    test('takes no place of a good one of its id that wants other measurements', () => {
+      const held = new Map([['rim/mine.xml', rim()]]);
+      const incoming = new Map([[FILE, OTHER]]);
+      const { imported, writes } = plan(incoming, held, { allowOlder: true });
+      expect(imported[0]).toMatchObject({ result: 'differs' });
+      expect(imported[0]?.why).toBe(
+        `rim/mine.xml wants other measurements of ${DRIVER}; --replace-manifest takes it all the same`,
+      );
+      expect(writes.size).toBe(0);
+      expect(plan(incoming, held, { replaceManifest: true }).results).toEqual([[FILE, 'written', 'rim/mine.xml']]);
+    });
+
+    test('takes the place of one that wants the same, or is of another id, or forged', () => {
+      // Signed again: other bytes.
+      expect(plan(new Map([[FILE, rim()]]), new Map([[FILE, rim()]])).imported[0]?.result).toBe('written');
+      expect(plan(new Map([[FILE, OTHER]]), new Map([['rim/v', rim('vbios')]])).imported[0]?.result).toBe('written');
+      expect(plan(new Map([[FILE, OTHER]]), new Map([[FILE, rim('driver', FORGERS)]])).imported[0]?.result).toBe(
+        'written',
+      );
+    });
+
+    test('takes none of several that come together and contradict each other', () => {
+      const incoming = new Map([
+        ['rim/a', rim()],
+        ['rim/b', OTHER],
+      ]);
+      expect(plan(incoming).imported.map(({ result }) => result)).toEqual(['differs', 'differs']);
+      expect(plan(incoming).writes.size).toBe(0);
+      const allowed = plan(incoming, NONE, { replaceManifest: true });
+      expect(allowed.imported.map(({ result }) => result)).toEqual(['written', 'superseded']);
+      // One that is not good contradicts nobody.
+      const forged = new Map(incoming).set('rim/b', rim('driver', FORGERS, Buffer.alloc(48, 2)));
+      expect(plan(forged).results.map(([, result]) => result)).toEqual(['written', 'refused']);
+    });
+  });
+
+  test('refuses what a signer signed whom a CRL that lies there revokes', () => {
+    const serial = BigInt(`0x${parseCertificate(MAKERS.intel.tcbSigning.certificate).serial}`);
+    const incoming = new Map([
+      ['tcbInfo.json', tcbInfo()],
+      ['tcbInfoIssuerChain.pem', TCB_CHAIN],
+    ]);
+    const held = new Map([['rootCaCrl.der', crl(MAKERS.intel.root, {}, [serial])]]);
+    expect(plan(incoming, NONE).imported[0]?.result).toBe('written');
+    expect(plan(incoming, held).imported[0]).toMatchObject({
+      result: 'refused',
+      why: expect.stringContaining('revoked by its issuer') as unknown,
+    });
   });
 
   test('keeps the name under which a RIM is served, and no other', () => {

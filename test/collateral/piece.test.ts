@@ -2,6 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { MalformedError } from '../../src/bytes/malformed-error.js';
 import { contentOf, isSamePiece, parsePiece } from '../../src/collateral/piece.js';
+import { MAX_DOCUMENT_BYTES } from '../../src/endorsement/intel/document-body.js';
+import { MAX_RIM_BYTES } from '../../src/endorsement/rim/xml.js';
 import { pemBlock } from '../helpers/pki.js';
 import { crl, MAKERS, qeIdentity, rim, tcbInfo, TCB_CHAIN } from './simulated.js';
 
@@ -59,9 +61,23 @@ describe('a file of collateral', () => {
       Buffer.concat(Array<Buffer>(9).fill(Buffer.from(pemBlock('CERTIFICATE', root.certificate)))),
     ],
     ['too many CRLs', pemBlock('X509 CRL', ROOT_CRL).repeat(65)],
-    ['JSON that is too large', `{"x":"${'x'.repeat(6 * 1024 * 1024)}"}`],
   ])('that is %s is malformed', (_, content) => {
     expect(() => parsePiece(Buffer.from(content))).toThrow(MalformedError);
+  });
+
+  test('has the bound of its kind', () => {
+    const xml = (length: number) => Buffer.from(`<a>${' '.repeat(length - 7)}</a>`);
+    const json = (length: number) => {
+      const body = tcbInfo().toString();
+      return Buffer.from(body.slice(0, -1) + ' '.repeat(length - body.length) + body.slice(-1));
+    };
+    expect(parsePiece(xml(MAX_RIM_BYTES)).kind).toBe('rim');
+    expect(parsePiece(rimAnswer(xml(MAX_RIM_BYTES))).kind).toBe('rim');
+    expect(parsePiece(json(MAX_DOCUMENT_BYTES)).kind).toBe('tcb-info');
+    for (const bytes of [xml(MAX_RIM_BYTES + 1), rimAnswer(xml(MAX_RIM_BYTES + 1))]) {
+      expect(() => parsePiece(bytes)).toThrow('a RIM of more than 131072 bytes');
+    }
+    expect(() => parsePiece(json(MAX_DOCUMENT_BYTES + 1))).toThrow('JSON of more than 262144 bytes');
   });
 
   test('written again is read as the same', () => {

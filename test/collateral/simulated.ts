@@ -58,12 +58,12 @@ export function crl(
   return issueCrl(issuer, { thisUpdateMs: atMs - DAY_MS, nextUpdateMs: atMs + 29 * DAY_MS, number, revoked });
 }
 
-export function rim(kind: 'driver' | 'vbios' = 'driver', makers = MAKERS): Buffer {
+export function rim(kind: 'driver' | 'vbios' = 'driver', makers = MAKERS, wanted = Buffer.alloc(48, 1)): Buffer {
   return issueRim(makers.nvidiaRims, {
     kind,
     version: kind === 'driver' ? '550.144.03' : '96.00.5E.00.01',
     meta: { product: 'GH100' },
-    measurements: new Map([[0, [Buffer.alloc(48, 1)]]]),
+    measurements: new Map([[0, [wanted]]]),
   });
 }
 

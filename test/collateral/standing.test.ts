@@ -171,6 +171,14 @@ describe('the state of collateral', () => {
     expect(state(files, NOW_MS)).toBe('current');
   });
 
+  test('is never replaced for a CRL of AMD: that for VLEKs is not that for VCEKs, whatever their numbers', () => {
+    const ofAmd = judged(everything()).items.filter(({ item }) => item.file.startsWith('amd/'));
+    expect(ofAmd.map(({ edition, state }) => [edition.rank, state])).toEqual([
+      [5n, 'current'],
+      [3n, 'current'],
+    ]);
+  });
+
   test('names what TDX quotes need beside TCB info', () => {
     const files = new Map([
       ['tcbInfo.json', tcbInfo()],
@@ -214,6 +222,20 @@ atHand('genuine collateral', () => {
     });
     // Its chain is that of 2023, which had ended by then.
     expect(found.get('tcbInfo_v5.json')?.fault).toContain('the leaf is expired');
+  });
+
+  test('of NVIDIA has manifests of one id that want different measurements', () => {
+    const file = (name: string) => [name, readFileSync(join(VECTORS, 'gpu', name))] as const;
+    const pieces = piecesOf(
+      new Map([
+        file('vbios-rims/1010_0200_882_96005E0001_PROD.swidtag'),
+        file('nvtrust-hopper/1010_0200_882_96005E0001_test_no_gpu.swidtag'),
+      ]),
+    );
+    const found = standingsOf(itemsOf(pieces), { roots: PINNED_ROOTS, crlIssuers: crlIssuers(PINNED_ROOTS, pieces) });
+    expect(new Set(found.map(({ topic }) => topic)).size).toBe(1);
+    expect(new Set(found.map(({ references }) => references)).size).toBe(2);
+    expect(found.map(({ fault }) => fault)).toEqual([undefined, undefined]);
   });
 
   test('of NVIDIA is good by the pinned root, each manifest of it', () => {

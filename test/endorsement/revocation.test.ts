@@ -286,6 +286,48 @@ describe('the policies', () => {
   });
 });
 
+describe('the work that CRLs make', () => {
+  /** A CRL that counts how often its signature is verified. */
+  function counted(der: Buffer) {
+    let count = 0;
+    const { tbs, ...others } = parseCrl(der);
+    const list = Object.defineProperty({ ...others, tbs }, 'tbs', { get: () => (count++, tbs) });
+    return { list, verified: () => count };
+  }
+
+  test('is done once for each CRL and key, a bad signature included', () => {
+    const good = counted(caCrl());
+    const forged = counted(caCrl({ signer: KEYS.other }));
+    const crls = [parseCrl(rootCrl()), good.list, forged.list];
+    for (let serial = 10; serial < 20; serial++) {
+      expect(validateWith({ leaf: makeLeaf({ serial }), crlPolicy: 'required', crls })).toBe('good');
+    }
+    expect([good.verified(), forged.verified()]).toEqual([1, 1]);
+    // What is remembered is of that key alone.
+    const other = { ca: makeCa({ key: KEYS.other }), leaf: makeLeaf({ signer: KEYS.other }) };
+    expect(validateWith({ ...other, crlPolicy: 'required', crls: [crls[0]!, good.list] })).toMatch(/not signed/);
+    expect(validateWith({ ...other, crlPolicy: 'required', crls: [crls[0]!, forged.list] })).toBe('good');
+  });
+
+  test('is bounded: beyond 64 with the name of an issuer none is looked at, and that clears nothing', () => {
+    const forged = Array<Buffer>(64).fill(caCrl({ signer: KEYS.other, extensions: [authorityKeyId(Buffer.of(9))] }));
+    const others = Array<Buffer>(200).fill(crl({ issuer: 'X', signer: KEYS.other }));
+    expect(validate('if-present', [...others, ...forged])).toBe('good');
+    for (const policy of ['if-present', 'required', 'required-for-authorities'] as const) {
+      for (const crls of [
+        [...forged, caCrl()],
+        [...forged, caCrl(LEAF_REVOKED)],
+        [caCrl(), ...forged],
+      ]) {
+        expect(validate(policy, [rootCrl(), ...crls])).toBe(
+          `collateral: the leaf: more than 64 CRLs with the name of its issuer`,
+        );
+      }
+      expect(validate(policy, [rootCrl(), caCrl(LEAF_REVOKED), ...forged])).toMatch(/^revoked: the leaf/);
+    }
+  });
+});
+
 test('a CRL signed with RSA-PSS counts', () => {
   const rsa = rsaKey();
   const ca = makeCa({ key: rsa });

@@ -22,6 +22,7 @@ export interface FetchOptions extends PlaceOptions {
   readonly rim?: readonly string[];
   readonly from?: readonly (readonly [keyof Origins, string])[];
   readonly allowOlder?: true;
+  readonly replaceManifest?: true;
 }
 
 /** Fetches collateral from its makers and imports it. Without anything named, what is there is fetched anew. */
@@ -48,6 +49,7 @@ export async function fetchCollateral(
       roots,
       atMs: context.parts.now(),
       allowOlder: options.allowOlder === true,
+      replaceManifest: options.replaceManifest === true,
       objection: (standing) => objection(standing, sources),
     });
     return importOutcome(

@@ -15,6 +15,7 @@ import { isoTime } from './status.js';
 
 export interface ImportOptions extends PlaceOptions {
   readonly allowOlder?: true;
+  readonly replaceManifest?: true;
 }
 
 /** Takes a directory, a bundle or one piece into a directory of collateral. */
@@ -28,7 +29,12 @@ export async function importCollateral(
   const incoming = await readIncoming(context, from);
   if (!incoming.ok) return incoming;
   const { pieces, unusable } = incoming;
-  const rules = { roots, atMs: context.parts.now(), allowOlder: options.allowOlder === true };
+  const rules = {
+    roots,
+    atMs: context.parts.now(),
+    allowOlder: options.allowOlder === true,
+    replaceManifest: options.replaceManifest === true,
+  };
   const plan = await importInto(dir, pieces, rules);
   return importOutcome(
     dir,
@@ -69,7 +75,7 @@ async function readIncoming(context: CliContext, from: string): Promise<Incoming
   }
 }
 
-const FAILED: readonly Imported['result'][] = ['refused', 'older'];
+const FAILED: readonly Imported['result'][] = ['refused', 'older', 'drops', 'differs'];
 
 /** What was done with each piece. `failed`: what did not even come that far. */
 export function importOutcome(dir: string, { imported }: ImportPlan, failed: readonly string[]): Outcome {

@@ -54,7 +54,8 @@ function addImport(collateral: Command, act: Act): void {
     summary: 'take a directory, a bundle or one piece',
     description:
       'Takes what `collateral export` wrote, or a directory of files as makers serve them, or one such file. Each piece is taken ' +
-      'alone: its signature must lead to a pinned root, it must be current, and nothing newer may be there. A running broker ' +
+      'alone: its signature must lead to a pinned root, it must be current, and nothing newer may be there, no CRL with a ' +
+      'revocation that it lacks, and no RIM of its id with other measurements. A running broker ' +
       'finds it within a minute. Exit code 1 when any piece was not taken.',
     examples: [
       'portcullis collateral import collateral.json --data-dir /var/lib/portcullis',
@@ -62,7 +63,7 @@ function addImport(collateral: Command, act: Act): void {
     ],
     next: '`portcullis collateral status` shows what is there.',
   }).argument('<file>', 'bundle, directory or file; - reads stdin');
-  allowOlder(place(command)).action(
+  force(place(command)).action(
     act(async (context, source: string, options: ImportOptions) =>
       (await import('../collateral/import.js')).importCollateral(context, source, options),
     ),
@@ -100,7 +101,7 @@ function addFetch(collateral: Command, act: Act): void {
     ],
     next: '`portcullis collateral status`; an FMSPC is in the PCK certificate: `portcullis evidence explain` shows it.',
   });
-  allowOlder(place(command))
+  force(place(command))
     .option('--fmspc <hex>', 'platforms of Intel, 12 hex digits; may be repeated, or a list with commas', list(fmspc))
     .option('--amd <generations>', 'Milan, Genoa, Turin; may be repeated, or a list with commas', list(generation))
     .option('--rim <id>', "NVIDIA's id of a manifest; may be repeated, or a list with commas", list(rimId))
@@ -122,11 +123,16 @@ function place(command: Command): Command {
     .option('--data-dir <dir>', 'data directory of a broker: collateral in it (PORTCULLIS_DATA_DIR)');
 }
 
-function allowOlder(command: Command): Command {
-  return command.option(
-    '--allow-older',
-    'take a piece although a newer one is there: what the newer one says no longer counts',
-  );
+function force(command: Command): Command {
+  return command
+    .option(
+      '--allow-older',
+      'take a piece although a newer one is there, or one of AMD that revokes more: what that one says no longer counts',
+    )
+    .option(
+      '--replace-manifest',
+      'take a RIM although a good one of the same id that wants other measurements is there or came with it',
+    );
 }
 
 /** Options that may be repeated, each with several values between commas. */

@@ -3,9 +3,16 @@ import { MalformedError } from '../../bytes/malformed-error.js';
 import { authorityKeys, type FetchedAuthorityKeys } from '../../collateral/authority-keys.js';
 import type { Config } from '../../config/config.js';
 import { UsageError } from '../outcome.js';
+import type { Trouble } from './trouble.js';
 
-/** The keys of the configured authorities, of which none is asked for yet. Throws UsageError for an authority that cannot be used. */
-export function openAuthorities(authorities: Config['authorities']): FetchedAuthorityKeys {
+/**
+ * The keys of the configured authorities, of which none is asked for yet. `trouble` is told of each fetch that fails, at most one in
+ * 2 s for each authority. Throws UsageError for an authority that cannot be used.
+ */
+export function openAuthorities(
+  authorities: Config['authorities'],
+  trouble: Trouble = () => undefined,
+): FetchedAuthorityKeys {
   try {
     return authorityKeys(
       authorities.map(({ ca, jwks, ...others }) => ({
@@ -13,6 +20,7 @@ export function openAuthorities(authorities: Config['authorities']): FetchedAuth
         ...(ca === undefined ? {} : { ca: resolve(ca) }),
         ...(jwks === undefined ? {} : { jwks: jwks.includes('://') ? jwks : resolve(jwks) }),
       })),
+      { onFailure: (issuer, { message }) => trouble(`the keys of ${issuer}`, message) },
     );
   } catch (error) {
     if (error instanceof MalformedError) throw new UsageError(`authorities: ${error.message}`);

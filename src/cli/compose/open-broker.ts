@@ -61,7 +61,7 @@ export interface OpenOptions {
   readonly collateral?: Config['collateral'];
   /** Issuers of attestation tokens whose claims are believed; default: nobody. */
   readonly authorities?: Config['authorities'];
-  /** Told of CRLs and collateral that have become unusable while the broker runs. */
+  /** Told of CRLs and collateral that have become unusable while the broker runs, and of keys of authorities that cannot be had. */
   readonly onCrlTrouble?: Trouble;
   readonly observer: Observer;
   /** Where a quorum of witnesses is demanded: makes what waits for it. */
@@ -112,7 +112,7 @@ export async function openBroker(options: OpenOptions): Promise<OpenBroker> {
     await authenticate(deriveKey(rootSecret, 'row-mac', FIXED_EPOCH), logIdentity);
     const known = new KnownPaths(MAX_CACHED_PATHS);
     const simulator = openSimulator(paths, record, deriveKey(rootSecret, 'simulated-hardware', FIXED_EPOCH));
-    const authorities = openAuthorities(options.authorities ?? []);
+    const authorities = openAuthorities(options.authorities ?? [], options.onCrlTrouble);
     const requireCrls = options.endorsement?.requireCrls ?? false;
     const context: BrokerContext = {
       broker: record.broker,

@@ -59,7 +59,7 @@ export async function serveInThisProcess(config: Config, options: ProcessOptions
       telemetry.revocationListFailed();
       log.error(
         { file: where, why },
-        'a CRL or a piece of collateral cannot be used; what was read of it before stays',
+        'a CRL, a piece of collateral or the keys of an authority cannot be used; what was read before stays',
       );
     },
     observer: telemetry,

@@ -43,7 +43,7 @@ export interface TcbGrade {
 /**
  * Grades a machine by TCB info and QE identity, which are believed: TDX module, quoting enclave, then platform. The first level of a
  * list that every SVN reaches is the one (levels stand newest first). A trust domain of TDX 1.5 shows the SVNs of its launch and those
- * of what runs now; both are graded and the worse one counts. Refusals: tdx.module for a module that Intel does not list; tdx.qe for
+ * of what runs now; both are graded and the worse one counts, of two with one status the one of the older date. Refusals: tdx.module for a module that Intel does not list; tdx.qe for
  * another enclave than Intel's; tdx.tcb where no level is reached, or one with a status that is not known. NOT judged: which statuses
  * are accepted.
  */
@@ -132,7 +132,9 @@ function reached(level: TcbVerdict | undefined, what: string): Result<TcbLevelGr
 }
 
 function worst(levels: readonly TcbLevelGrade[]): TcbLevelGrade {
-  return levels.reduce((bad, level) => (isWorse(level.status, bad.status) ? level : bad));
+  return levels.reduce((bad, level) =>
+    isWorse(level.status, bad.status) || (level.status === bad.status && level.date < bad.date) ? level : bad,
+  );
 }
 
 function masked(bytes: Buffer, mask: Buffer): Buffer {

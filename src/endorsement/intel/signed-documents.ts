@@ -29,8 +29,8 @@ export interface Platform {
 }
 
 /**
- * The TCB info for a platform: of those at hand that Intel signed and that are current, the one that accounts for the most. Its signer
- * must have a good path to the same root as the platform, with a current CRL of that root. Refusals: collateral.unavailable where
+ * The TCB info for a platform: of those at hand that Intel signed and that are current, the one that accounts for the most; of equals the
+ * one that was issued last. Its signer must have a good path to the same root as the platform, with a current CRL of that root. Refusals: collateral.unavailable where
  * there is none that can be used; tdx.tcb where all that is wrong is that Intel has revoked the certificate of the signer.
  */
 export function currentTcbInfo(trust: HardwareTrust, { fmspc, pceId, anchor }: Platform): Result<TcbInfo> {
@@ -90,7 +90,7 @@ function newest<T extends Dated>(
     if ('malformed' in opened) malformed ??= opened.malformed;
     else if (fits(opened.content)) candidates.push({ document, opened });
   }
-  candidates.sort((a, b) => b.opened.content.evaluationDataNumber - a.opened.content.evaluationDataNumber);
+  candidates.sort((a, b) => newestFirst(a.opened.content, b.opened.content));
   const faults: Rejection[] = [];
   for (const { document, opened } of candidates) {
     const fault = currencyFault(opened.content, trust.atMs) ?? signatureFault(document, opened, trust, anchor);
@@ -100,6 +100,11 @@ function newest<T extends Dated>(
   const [fault] = [...faults.filter(({ reason }) => reason !== 'collateral.unavailable'), ...faults];
   if (fault !== undefined) return reject(fault.reason, `${kind.name}: ${fault.detail}`);
   return reject('collateral.unavailable', `${kind.name}: ${malformed ?? 'none for this platform'}`);
+}
+
+/** By what they account for, then by when they were issued: never by the order of files. */
+function newestFirst(a: Dated, b: Dated): number {
+  return b.evaluationDataNumber - a.evaluationDataNumber || b.issuedAtMs - a.issuedAtMs;
 }
 
 function open<T>(body: Buffer, { member, parse, opened }: Kind<T>): Opened<T> | { readonly malformed: string } {

@@ -1,5 +1,5 @@
 /** How Intel grades a TCB level, from the best to the worst. */
-export const TCB_STATUS_ORDER = [
+export const TCB_STATUSES = [
   'UpToDate',
   'SWHardeningNeeded',
   'ConfigurationNeeded',
@@ -8,14 +8,14 @@ export const TCB_STATUS_ORDER = [
   'OutOfDateConfigurationNeeded',
   'Revoked',
 ] as const;
-export type TcbStatus = (typeof TCB_STATUS_ORDER)[number];
+export type TcbStatus = (typeof TCB_STATUSES)[number];
 
 /** The status of this name; undefined where Intel has made one up that is not known here, which is a failure and never the best one. */
 export function knownStatus(text: string): TcbStatus | undefined {
-  return TCB_STATUS_ORDER.find((status) => status === text);
+  return TCB_STATUSES.find((status) => status === text);
 }
 
 /** Whether `a` is a worse status than `b`. */
 export function isWorse(a: TcbStatus, b: TcbStatus): boolean {
-  return TCB_STATUS_ORDER.indexOf(a) > TCB_STATUS_ORDER.indexOf(b);
+  return TCB_STATUSES.indexOf(a) > TCB_STATUSES.indexOf(b);
 }

@@ -3,6 +3,7 @@
  * the bytes; what is believed of them is what a signer below NVIDIA's pinned root signed, while its certificates are valid.
  */
 import { MalformedError } from '../../bytes/malformed-error.js';
+import { sha256Hex } from '../../crypto/digest.js';
 import { accept, reject, type Rejection, type Result } from '../../reason/reason.js';
 import type { Purpose } from '../certificate-checks.js';
 import type { Collateral, HardwareTrust } from '../collateral.js';
@@ -26,10 +27,14 @@ export interface ParsedRim {
   /** While all of its certificates are valid, Unix milliseconds, both ends inclusive; never, where the first is behind the second. */
   readonly fromMs: number;
   readonly untilMs: number;
+  /** SHA-256 of the bytes that were read, hex. */
+  readonly sha256: string;
 }
 
 /** A manifest that a signer of NVIDIA vouches for, now. */
 export interface VerifiedRim extends ReferenceManifest {
+  /** SHA-256 of the file, hex: NVIDIA signs several manifests of one id, and only this tells them apart. */
+  readonly sha256: string;
   /** What could be revoked of the signer and of those above it. */
   readonly identities: readonly RevocableIdentity[];
 }
@@ -55,6 +60,7 @@ export function parseRim(bytes: Buffer): ParsedRim {
     signature,
     fromMs: Math.max(...certificates.map(({ notBeforeMs }) => notBeforeMs)),
     untilMs: Math.min(...certificates.map(({ notAfterMs }) => notAfterMs)),
+    sha256: sha256Hex(bytes),
   };
 }
 
@@ -84,14 +90,18 @@ export function verifyRim(bytes: Buffer, trust: HardwareTrust): Result<VerifiedR
   if (atMs !== trust.atMs) return outOfDate(manifest, trust.atMs, read.rim);
   if (!path.ok) return unavailable(manifest, path);
   if (read.verified?.path !== path) {
-    read.verified = { path, result: accept({ ...manifest, identities: pathIdentities(path) }) };
+    read.verified = {
+      path,
+      result: accept({ ...manifest, sha256: read.rim.sha256, identities: pathIdentities(path) }),
+    };
   }
   return read.verified.result;
 }
 
 /**
  * The manifest of that id (see rimId) in the collateral at hand. Of several the one is taken whose signer's certificate is the
- * newest, of those that are good: a manifest that was fetched anew stands beside the old one without harm. Where there is none,
+ * newest, of those that are good. NVIDIA has signed manifests of one id with different measurements: which of them is the right one
+ * nothing here tells, so that whoever fills the collateral decides, or a policy by `sha256`. Where there is none,
  * `collateral.unavailable`; where all are refused, the refusal of the newest, though `collateral.unavailable` before `gpu.rim`.
  */
 export function findRim(id: string, trust: HardwareTrust): Result<VerifiedRim> {

@@ -3,8 +3,7 @@ import { gradeTcb, type TcbFacts } from '../../../src/endorsement/intel/grade.js
 import type { QeIdentity } from '../../../src/endorsement/intel/qe-identity.js';
 import type { PlatformLevel, TcbInfo } from '../../../src/endorsement/intel/tcb-info.js';
 import type { IsvLevel } from '../../../src/endorsement/intel/tcb-level.js';
-import { isWorse, knownStatus, TCB_STATUS_ORDER } from '../../../src/endorsement/intel/tcb-status.js';
-import { TCB_STATUSES } from '../../../src/evidence/tdx/evidence.js';
+import { isWorse, knownStatus, TCB_STATUSES } from '../../../src/endorsement/intel/tcb-status.js';
 
 const components = (...svns: readonly number[]) => Array.from({ length: 16 }, (_, index) => svns[index] ?? 0);
 const svn = (...bytes: readonly number[]) => Buffer.from(components(...bytes));
@@ -82,33 +81,26 @@ function graded(tcb: TcbInfo = info(), qe: QeIdentity = identity(), facts: Parti
 }
 
 describe('the statuses', () => {
-  test('are those that rules can accept, in the same order', () => {
-    expect(TCB_STATUS_ORDER).toEqual(TCB_STATUSES);
-  });
-
   test('have an order from the best to the worst', () => {
-    for (const [index, status] of TCB_STATUS_ORDER.entries()) {
-      for (const [other, than] of TCB_STATUS_ORDER.entries()) expect(isWorse(status, than)).toBe(index > other);
+    for (const [index, status] of TCB_STATUSES.entries()) {
+      for (const [other, than] of TCB_STATUSES.entries()) expect(isWorse(status, than)).toBe(index > other);
     }
   });
 
   test('are known by their exact names', () => {
-    for (const status of TCB_STATUS_ORDER) expect(knownStatus(status)).toBe(status);
+    for (const status of TCB_STATUSES) expect(knownStatus(status)).toBe(status);
     for (const other of ['', 'uptodate', 'UpToDate ', 'toString', '__proto__'])
       expect(knownStatus(other)).toBeUndefined();
   });
 });
 
 describe('the grade of a machine', () => {
-  test.each(TCB_STATUS_ORDER)(
-    'is %s where one of platform, module and enclave is, and the others are better',
-    (status) => {
-      expect(graded(info({ levels: [platform(status)] }))).toBe(`${status} = ${status} / UpToDate / UpToDate`);
-      const modules = [{ ...MODULE, id: 'TDX_01', levels: [isv(status)] }];
-      expect(graded(info({ modules }))).toBe(`${status} = UpToDate / ${status} / UpToDate`);
-      expect(graded(info(), identity({ levels: [isv(status)] }))).toBe(`${status} = UpToDate / UpToDate / ${status}`);
-    },
-  );
+  test.each(TCB_STATUSES)('is %s where one of platform, module and enclave is, and the others are better', (status) => {
+    expect(graded(info({ levels: [platform(status)] }))).toBe(`${status} = ${status} / UpToDate / UpToDate`);
+    const modules = [{ ...MODULE, id: 'TDX_01', levels: [isv(status)] }];
+    expect(graded(info({ modules }))).toBe(`${status} = UpToDate / ${status} / UpToDate`);
+    expect(graded(info(), identity({ levels: [isv(status)] }))).toBe(`${status} = UpToDate / UpToDate / ${status}`);
+  });
 
   test('is the worst of the three', () => {
     const modules = [{ ...MODULE, id: 'TDX_01', levels: [isv('OutOfDate')] }];
@@ -209,6 +201,33 @@ describe('the TDX module', () => {
     expect(graded(info({ levels }), identity(), { teeTcbSvns: [svn(5, 1, 3), svn(5, 1, 2)] })).toMatch(
       /^OutOfDate = Out/,
     );
+  });
+});
+
+describe('of launch and now with one status', () => {
+  test('the level of the older date is the grade, whichever comes first', () => {
+    const [recent, old] = ['2024-03-13T00:00:00Z', '2023-08-09T00:00:00Z'];
+    const modules = [
+      {
+        ...MODULE,
+        id: 'TDX_01',
+        levels: [
+          { ...isv('OutOfDate', 5), date: recent },
+          { ...isv('OutOfDate', 2), date: old },
+        ],
+      },
+    ];
+    const levels = [
+      platform('UpToDate', { tdxComponents: components(0, 0, 3), date: recent }),
+      platform('UpToDate', { date: old }),
+    ];
+    const pair = [svn(5, 1, 3), svn(4, 1, 2)];
+    for (const teeTcbSvns of [pair, pair.toReversed()]) {
+      expect(gradeTcb({ ...FACTS, teeTcbSvns }, info({ modules, levels }), identity())).toMatchObject({
+        ok: true,
+        value: { platform: { status: 'UpToDate', date: old }, module: { status: 'OutOfDate', date: old } },
+      });
+    }
   });
 });
 

@@ -46,6 +46,29 @@ describe('of several TCB infos', () => {
     expect(found([infoOf(19), infoOf(17)])).toBe(19);
   });
 
+  test('with one number the one that was issued last is taken, in whatever order they are', () => {
+    const [recent, old] = [infoOf(18, 1), infoOf(18, 20)];
+    const [fresh, stale] = [NOW, NOW - 19 * DAY_MS].map(
+      (atMs) => simulatedIntelCollateral(intel, atMs).qeIdentities[0]!,
+    ) as [SignedDocument, SignedDocument];
+    for (const [tcbInfos, qeIdentities] of [
+      [
+        [old, recent],
+        [stale, fresh],
+      ],
+      [
+        [recent, old],
+        [fresh, stale],
+      ],
+    ] as const) {
+      const collateral = { ...NO_COLLATERAL, tcbInfos, qeIdentities, crls: CRLS };
+      const trust = { roots, collateral, paths: new KnownPaths(8), atMs: NOW, requireCrls: false };
+      for (const result of [currentTcbInfo(trust, PLATFORM), currentQeIdentity(trust, anchor)]) {
+        expect(result).toMatchObject({ ok: true, value: { evaluationDataNumber: 18, issuedAtMs: NOW - DAY_MS } });
+      }
+    }
+  });
+
   test('one that is stale, from the future, forged or malformed is passed over', () => {
     const forged = infoOf(20);
     const other = { ...forged, body: Buffer.from(forged.body.toString().replace('"tcbType":0', '"tcbType":0 ')) };

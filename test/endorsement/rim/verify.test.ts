@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { sha256Hex } from '../../../src/crypto/digest.js';
 import { parseCrl } from '../../../src/crypto/x509-crl.js';
 import { NO_COLLATERAL } from '../../../src/endorsement/collateral.js';
 import { KnownPaths, type RevocationLists } from '../../../src/endorsement/known-paths.js';
@@ -164,6 +165,16 @@ describe('the clock', () => {
 
   test.each([NaN, Infinity, -Infinity])('a clock at %d verifies nothing', (atMs) => {
     expect(verifyRim(genuine(), trust({ atMs })).ok).toBe(false);
+  });
+});
+
+describe('a manifest that is good', () => {
+  test('is known by the digest of its bytes, also where another one says the same', () => {
+    const [one, other] = [genuine(), rimOf(leafOf(ca), ca.certificate)];
+    for (const bytes of [one, other]) {
+      expect(verifyRim(bytes, trust())).toMatchObject({ ok: true, value: { id: ID, sha256: sha256Hex(bytes) } });
+    }
+    expect(sha256Hex(one)).not.toBe(sha256Hex(other));
   });
 });
 

@@ -44,6 +44,8 @@ const documents = [
 const said = ({ measurements, ...others }: VerifiedRim): string =>
   JSON.stringify({
     ...others,
+    // Of the bytes, which may be others.
+    sha256: undefined,
     measurements: [...measurements].map(([index, { active, sizeBytes, alternatives }]) => [
       index,
       active,
