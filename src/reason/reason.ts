@@ -75,7 +75,7 @@ export const REASONS = {
   'gpu.fwid': 'The firmware that signed the measurement report is not the one in its certificate.',
   'gpu.rim': 'A reference integrity manifest is not signed by NVIDIA, or is not for this device.',
   'gpu.measurement': 'A measurement of the device is none that its reference integrity manifests list.',
-  'gpu.debug': 'The device is in a mode for development, or does not protect its memory.',
+  'gpu.debug': 'The device does not say, or not clearly, that it protects its memory.',
   'gpu.duplicate': 'The same device answered twice.',
   'gpu.count': 'Other devices answered than the deployment expects.',
   'token.untrusted': 'An attestation token is of no configured authority, or is not signed by it.',

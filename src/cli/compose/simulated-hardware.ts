@@ -61,9 +61,9 @@ export function simulatedHardware(seed: Buffer, clock: () => number): SimulatedH
       const { nvidiaDevices } = use().makers;
       // The leaf is the boot ROM's to issue: the one that is made here is thrown away, whoever signs it.
       const bootRom = { key: nvidiaDevices.provisioner.key, spki };
-      return issueGpuCertificates(nvidiaDevices, { chip: CHIP, pdi, bootRom, leafSpki: spki, fwid: undefined }).slice(
-        1,
-      );
+      const draft = { chip: CHIP, pdi, bootRom, leafSpki: spki, fwid: undefined } as const;
+      // Without the root too, as above: a copy of another process is a stranger's certificate.
+      return issueGpuCertificates(nvidiaDevices, draft).slice(1, -1);
     },
   };
 }

@@ -4,10 +4,11 @@ import type { Certificate } from '../../crypto/x509.js';
 import type { CertifiedKey } from '../../crypto/x509-key.js';
 import type { Purpose } from '../../endorsement/certificate-checks.js';
 import type { Collateral, HardwareTrust } from '../../endorsement/collateral.js';
+import type { HardwareRoots } from '../../endorsement/hardware-roots.js';
 import { pathIdentities, type RevocableIdentity } from '../../endorsement/identity.js';
-import type { RevocationLists } from '../../endorsement/known-paths.js';
-import type { ValidPath } from '../../endorsement/path.js';
-import { accept, reject, type Result } from '../../reason/reason.js';
+import { NO_REVOCATION_LISTS, type RevocationLists } from '../../endorsement/known-paths.js';
+import type { PathFault, ValidPath } from '../../endorsement/path.js';
+import { accept, reject, type Rejection, type Result } from '../../reason/reason.js';
 import { PDI_BYTES } from './constants.js';
 
 /** As NVIDIA's own evidence spells it. */
@@ -34,6 +35,8 @@ export interface GpuDevice {
   /** Of the leaf; P-384. */
   readonly key: CertifiedKey;
   readonly identities: readonly RevocableIdentity[];
+  /** Where the path is good but for a CRL that is stale: the refusal that waits for every other check. */
+  readonly withoutCrl: Rejection | undefined;
 }
 
 /** The leaf signs reports and nothing else. */
@@ -50,17 +53,43 @@ const lists = new WeakMap<Collateral, RevocationLists>();
 
 /**
  * Validates the chain of a device: leaf, boot ROM, provisioner and identity of the architecture below a pinned root, which may
- * be among the certificates or not; and tells what device it is. The architecture comes from the name of the boot ROM, since
- * LS10 switches hang below the identity of GH100. Refusals: gpu.chain (revoked certificates too), collateral.unavailable where
- * a CRL that is at hand is stale or not by its issuer. No CRL needs to be at hand, since NVIDIA has none for devices: whether
- * it put a device on hold is only to be learnt from its OCSP responder, which is not asked.
+ * be among the certificates or not, and nothing else; and tells what device it is. The architecture comes from the name of the
+ * boot ROM, since LS10 switches hang below the identity of GH100. Refusal: gpu.chain, for revoked certificates too. A CRL that is
+ * at hand and is stale, or not by its issuer, is `withoutCrl`. None needs to be at hand, since NVIDIA has none for devices:
+ * whether it put a device on hold is only to be learnt from its OCSP responder, which is not asked.
  */
 export function verifyDeviceChain(chain: readonly Buffer[], trust: HardwareTrust): Result<GpuDevice> {
-  const { roots, paths, atMs, collateral } = trust;
+  const found = pathOf(chain, trust);
+  if (!found.ok) return found;
+  const { path, withoutCrl } = found.value;
+  if (hasStranger(chain, path, trust.roots)) {
+    return reject('gpu.chain', 'a certificate was sent that is not on the path of the leaf');
+  }
+  return deviceOf(path, withoutCrl);
+}
+
+/** A path that lacks nothing but a CRL is one: signature and content come first, so that a forgery is never told to try again. */
+function pathOf(
+  chain: readonly Buffer[],
+  { roots, paths, atMs, collateral }: HardwareTrust,
+): Result<{ readonly path: ValidPath; readonly withoutCrl: Rejection | undefined }> {
   const request = { chain, anchors: roots.nvidiaDevices, atMs, purpose: PURPOSE };
   const path = paths.validate('nvidia-device', request, listsOf(collateral));
-  if (!path.ok) return reject(path.fault === 'collateral' ? 'collateral.unavailable' : 'gpu.chain', path.detail);
-  return deviceOf(path);
+  if (path.ok) return accept({ path, withoutCrl: undefined });
+  if (path.fault !== 'collateral') return chainFault(path);
+  const unlisted = paths.validate('nvidia-device without CRLs', request, NO_REVOCATION_LISTS);
+  if (!unlisted.ok) return chainFault(unlisted);
+  return accept({ path: unlisted, withoutCrl: reject('collateral.unavailable', path.detail) });
+}
+
+function chainFault({ detail }: PathFault): Rejection {
+  return reject('gpu.chain', detail);
+}
+
+/** A certificate that plays no part is refused like a changed one, which it may be, unless it is a pinned root. */
+function hasStranger(sent: readonly Buffer[], { path }: ValidPath, { nvidiaDevices }: HardwareRoots): boolean {
+  const known = [...path, ...nvidiaDevices.certificates];
+  return sent.some((certificate) => !known.some(({ der }) => der.equals(certificate)));
 }
 
 /** One object for one collateral: paths are known under it. */
@@ -72,7 +101,7 @@ function listsOf(collateral: Collateral): RevocationLists {
   return made;
 }
 
-function deviceOf(valid: ValidPath): Result<GpuDevice> {
+function deviceOf(valid: ValidPath, withoutCrl: Rejection | undefined): Result<GpuDevice> {
   const { path } = valid;
   const [leaf, bootRom] = path;
   if (leaf === undefined || bootRom === undefined || path.length !== PATH_CERTIFICATES) {
@@ -101,6 +130,7 @@ function deviceOf(valid: ValidPath): Result<GpuDevice> {
     leaf,
     key,
     identities: [...(pdi === undefined ? [] : [`chip/${pdi}`]), ...pathIdentities(valid)],
+    withoutCrl,
   });
 }
 

@@ -12,7 +12,8 @@ export function deviceClaims(
   needed: readonly NeededManifest[],
 ): ClaimTree {
   const { kind } = device;
-  const manifest = (of: NeededManifest['kind']) => needed.find((one) => one.kind === of)?.servedAs;
+  const name = (of: NeededManifest['kind']) => needed.find((one) => one.kind === of)?.servedAs;
+  const sha256 = (of: NeededManifest['kind']) => matched.manifests.find((one) => one.kind === of)?.sha256;
   const values = report.measurements.map(({ value }, index) => [String(index), toHex(value)] as const);
   return claimTree({
     kind,
@@ -37,7 +38,12 @@ export function deviceClaims(
     lock_status: facts.lockStatus,
     measurements: claimTree({ matched: true, compared: matched.compared, unlisted: matched.unlisted }),
     measurement: claimTree(Object.fromEntries(values)),
-    rim: claimTree({ driver: manifest('driver'), vbios: manifest('vbios') ?? manifest('switch') }),
+    rim: claimTree({
+      driver: name('driver'),
+      vbios: name('vbios') ?? name('switch'),
+      driver_sha256: sha256('driver'),
+      vbios_sha256: sha256('vbios') ?? sha256('switch'),
+    }),
   });
 }
 
@@ -126,10 +132,27 @@ export const GPU_CLAIMS: readonly ClaimDescription[] = [
     type: 'string',
     meaning: 'A measurement, hex; `<n>` counts from 0, as manifests do.',
   },
-  { name: 'gpu.<i>.rim.driver', type: 'string', meaning: 'Name of the manifest of the driver. GPUs only.' },
+  {
+    name: 'gpu.<i>.rim.driver',
+    type: 'string',
+    meaning:
+      'Name under which NVIDIA serves the manifest of the driver, made of chip and version that the device reports. GPUs only.',
+  },
   {
     name: 'gpu.<i>.rim.vbios',
     type: 'string',
-    meaning: 'Name of the manifest of the VBIOS, or of the BIOS of a switch.',
+    meaning:
+      'The same of the VBIOS, or of the BIOS of a switch; project and SKUs in it are the words of the device, of which the manifest says nothing.',
+  },
+  {
+    name: 'gpu.<i>.rim.driver_sha256',
+    type: 'string',
+    meaning:
+      'SHA-256 of the manifest of the driver that was used, hex: NVIDIA has signed several of one name that list different measurements. GPUs only.',
+  },
+  {
+    name: 'gpu.<i>.rim.vbios_sha256',
+    type: 'string',
+    meaning: 'The same of the VBIOS, or of the BIOS of a switch.',
   },
 ];

@@ -22,7 +22,7 @@ const COORDINATE_BYTES = 48;
 
 /**
  * Verifies all of the evidence of one device that needs no manifest. Refusals in this order: evidence.malformed, gpu.chain,
- * collateral.unavailable (a CRL), gpu.signature, evidence.malformed (opaque data), gpu.nonce, gpu.fwid, gpu.debug.
+ * gpu.signature, evidence.malformed (opaque data), gpu.nonce, gpu.fwid, gpu.debug. NOT refused: a stale CRL, `device.withoutCrl`.
  */
 export function verifyDevice(
   { report: bytes, certificates }: GpuEvidence,

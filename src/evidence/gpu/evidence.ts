@@ -10,7 +10,11 @@ export interface GpuEvidence {
 export interface GpuRules {
   /** How many GPUs, switches not counted, must have answered; undefined: as many as were sent. */
   readonly count: number | undefined;
-  /** Whether devices in a mode for development, or that do not protect their memory, are accepted. */
+  /**
+   * Whether GPUs in different modes are accepted, and a device whose report leaves its mode out, contradicts itself, or names one
+   * that is not known. Devtools mode stands in no report: its measurements are none of the manifests', and gpu.measurement
+   * whatever stands here.
+   */
   readonly debug: boolean;
 }
 

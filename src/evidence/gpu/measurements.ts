@@ -1,6 +1,6 @@
 import { equalBytes } from '../../bytes/equal.js';
 import { toHex } from '../../bytes/hex.js';
-import type { ReferenceManifest, ReferenceMeasurement } from '../../endorsement/rim/verify.js';
+import type { ReferenceMeasurement, VerifiedRim } from '../../endorsement/rim/verify.js';
 import { accept, type Finding, reject, type Result } from '../../reason/reason.js';
 import { NVDEC_MEASUREMENT } from './constants.js';
 import type { GpuFacts } from './facts.js';
@@ -12,6 +12,8 @@ export interface MatchedMeasurements {
   readonly compared: number;
   /** How many that are not zero no manifest lists as active: they may be anything. */
   readonly unlisted: number;
+  /** What the report was compared with. */
+  readonly manifests: readonly VerifiedRim[];
 }
 
 /** As many findings as a refusal holds; its detail names every index. */
@@ -27,7 +29,7 @@ const MAX_FINDINGS = 4;
 export function matchMeasurements(
   { measurements }: GpuReport,
   { nvdec }: GpuFacts,
-  manifests: readonly ReferenceManifest[],
+  manifests: readonly VerifiedRim[],
   claims: string,
 ): Result<MatchedMeasurements> {
   const listed = new Map<number, ReferenceMeasurement>();
@@ -59,7 +61,7 @@ export function matchMeasurements(
       ...findings,
     );
   }
-  return accept({ compared: listed.size, unlisted: unlisted.length });
+  return accept({ compared: listed.size, unlisted: unlisted.length, manifests });
 }
 
 function isListed(value: Buffer | undefined, { sizeBytes, alternatives }: ReferenceMeasurement): boolean {

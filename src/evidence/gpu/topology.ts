@@ -12,9 +12,10 @@ export type Topology = { readonly state: 'absent' | 'agrees' } | { readonly stat
 
 /**
  * Compares who is linked with whom: behind protected PCIe links are not encrypted, so that GPUs and switches of one machine
- * must all have answered, and no other. Each GPU must name exactly the switches that answered, each switch exactly the GPUs.
- * GPUs are known by the number that is in the certificate of their boot ROM (checked on a genuine set of eight GPUs and four
- * switches).
+ * should all have answered, and no other. Where any switch answered, each GPU must name exactly the switches that answered, each
+ * switch exactly the GPUs. GPUs alone are `absent` and not refused, since reports of genuine ones come so: a policy that
+ * wants the switches asks for the claim gpu.topology. GPUs are known by the number that is in the certificate of their boot ROM
+ * (checked on a genuine set of eight GPUs and four switches).
  */
 export function compareTopology(devices: readonly PlacedDevice[]): Topology {
   const gpus = devices.filter(({ device }) => device.kind === 'gpu');

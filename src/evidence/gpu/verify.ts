@@ -35,13 +35,15 @@ export interface VerifiedGpus {
 /**
  * Verifies the devices of one machine. The checks come in this order, each stage for all devices before the next: what each
  * says for itself (evidence.malformed, gpu.chain, gpu.signature, gpu.nonce, gpu.fwid, gpu.debug); that none answered twice
- * (gpu.duplicate); that they are as many GPUs as the rules say, and that behind protected PCIe exactly those devices answered
- * that are linked with each other (gpu.count); that all GPUs are in the same mode (gpu.debug); the manifests and the
- * measurements (collateral.unavailable, gpu.rim, gpu.measurement).
+ * (gpu.duplicate); that they are as many GPUs as the rules say, and, where switches answered too and GPUs are behind protected
+ * PCIe, that exactly those devices answered that are linked with each other (gpu.count); that all GPUs are in the same mode
+ * (gpu.debug); the manifests and the measurements (collateral.unavailable, gpu.rim, gpu.measurement); last, that no CRL of
+ * a device is stale (collateral.unavailable).
  *
  * NOT verified: that the devices are those of the machine that sent them, which nothing but the nonce and the measured guest
- * says; which versions of driver and VBIOS are good enough; that NVIDIA has not put a device on hold. All measurements,
- * versions and modes are claims.
+ * says; that GPUs behind protected PCIe came with their switches: without any they are accepted, and only a policy that asks
+ * for the claim gpu.topology refuses them; which versions of driver and VBIOS are good enough; that NVIDIA has not put a device
+ * on hold. All measurements, versions and modes are claims.
  */
 export function verifyGpus(
   evidence: readonly GpuEvidence[],
@@ -69,16 +71,19 @@ export function verifyGpus(
 
   const claims: Record<string, ClaimTree> = {};
   const identities = new Set<RevocableIdentity>();
+  let withoutCrl: Rejection | undefined;
   for (const [index, device] of devices.entries()) {
     const needed = neededManifests(device.device, device.facts);
     const manifests = findManifests(needed, trust);
     if (!manifests.ok) return inPlace(manifests, index);
     const matched = matchMeasurements(device.report, device.facts, manifests.value, `gpu.${String(index)}`);
     if (!matched.ok) return inPlace(matched, index);
+    if (device.device.withoutCrl !== undefined) withoutCrl ??= inPlace(device.device.withoutCrl, index);
     claims[String(index)] = deviceClaims(device, matched.value, needed);
     for (const { identities: of } of [device.device, ...manifests.value])
       of.forEach((identity) => identities.add(identity));
   }
+  if (withoutCrl !== undefined) return withoutCrl;
   return accept({
     claims: claimTree({
       ...claims,

@@ -1,20 +1,10 @@
+import type { TcbStatus } from '../../endorsement/intel/tcb-status.js';
+
 /** Intel TDX evidence as it was received; nothing in it is verified. */
 export interface TdxEvidence {
   /** A quote of version 4 or 5; up to 4096 bytes behind the signature data are ignored. */
   readonly quote: Buffer;
 }
-
-/** How Intel grades a TCB level, from the best to the worst. */
-export const TCB_STATUSES = [
-  'UpToDate',
-  'SWHardeningNeeded',
-  'ConfigurationNeeded',
-  'ConfigurationAndSWHardeningNeeded',
-  'OutOfDate',
-  'OutOfDateConfigurationNeeded',
-  'Revoked',
-] as const;
-export type TcbStatus = (typeof TCB_STATUSES)[number];
 
 /** What of a deployment says more, or less, than the safe defaults do. */
 export interface TdxRules {

@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { parseCrl } from '../../../src/crypto/x509-crl.js';
+import { SAFE_GPU_RULES } from '../../../src/evidence/gpu/evidence.js';
+import { verifyGpus } from '../../../src/evidence/gpu/verify.js';
 import {
   caConstraints,
   caUsage,
@@ -9,7 +11,7 @@ import {
   signingUsage,
   simulatorName,
 } from '../../../src/simulator/certificate.js';
-import { AT, gpu, makers, NONCE, sound, told, verdict, verify } from './simulated.js';
+import { AT, gpu, makers, NONCE, numbered, sound, told, verdict, verify } from './simulated.js';
 
 describe('gpu.chain', () => {
   const seed = Buffer.alloc(32, 9);
@@ -104,6 +106,47 @@ describe('gpu.chain', () => {
     expect(verdict({}, {}, believed(list([], AT + 1000)))).toBe('accepted');
     expect(verdict({}, {}, believed(list([number], AT + 1000)))).toMatch(/^gpu\.chain/);
     expect(verdict({}, {}, believed(list([], AT - 1)))).toMatch(/^collateral\.unavailable/);
+  });
+
+  test('of a stale list is told last: a forgery, a stranger and what failed are no matter of collateral', () => {
+    const stale = parseCrl(issueCrl(root, { thisUpdateMs: AT - 2000, nextUpdateMs: AT - 1, number: 1 }));
+    const { rims } = sound.collateral;
+    const believed = (of: readonly Buffer[]) => ({
+      ...sound,
+      collateral: { ...sound.collateral, rims: of, crls: [stale] },
+    });
+    const outdated = believed(rims);
+    expect(verdict({}, {}, outdated)).toMatch(/^collateral\.unavailable: device 0: /);
+    expect(verdict({ forged: true }, {}, outdated)).toMatch(/^gpu\.signature/);
+    expect(verdict({ confidentialComputing: 'devtools' }, {}, outdated)).toMatch(/^gpu\.measurement/);
+    expect(verdict({}, { count: 2 }, outdated)).toMatch(/^gpu\.count/);
+    expect(verdict({}, {}, believed([]))).toMatch(/^collateral\.unavailable/);
+    const evidence = gpu().evidence(NONCE);
+    const answered = told(verifyGpus([evidence], outdated, { nonce: Buffer.alloc(32), rules: SAFE_GPU_RULES }));
+    expect(answered).toMatch(/^gpu\.nonce/);
+    const certificates = [...evidence.certificates, makers.amd.Milan.ark.certificate];
+    expect(told(verify([{ ...evidence, certificates }], {}, outdated))).toMatch(/^gpu\.chain/);
+    expect(
+      told(verify([evidence, { ...gpu({ seed: Buffer.alloc(32, 1), forged: true }).evidence(NONCE) }], {}, outdated)),
+    ).toMatch(/^gpu\.signature: device 1/);
+  });
+
+  test('for a certificate that is not on the path, and each changed copy of the root; not for its exact copy', () => {
+    const evidence = gpu().evidence(NONCE);
+    const refused = 'gpu.chain: device 0: a certificate was sent that is not on the path of the leaf';
+    const sent = (certificates: readonly Buffer[]) => told(verify([{ ...evidence, certificates }]));
+    const below = evidence.certificates.slice(0, 4);
+    expect(sent([...evidence.certificates, root.certificate])).toBe('accepted');
+    const [other] = numbered(9).evidence(NONCE).certificates;
+    for (const stranger of [makers.amd.Milan.ark.certificate, makers.nvidiaRims.root.certificate, other!]) {
+      expect(sent([...evidence.certificates, stranger])).toBe(refused);
+      expect(sent([below[0]!, stranger, ...below.slice(1)])).toBe(refused);
+    }
+    for (let at = 0; at < root.certificate.length; at++) {
+      const changed = Buffer.from(root.certificate);
+      changed[at] = changed[at]! ^ (1 << (at % 8));
+      expect(sent([...below, changed])).toMatch(/^gpu\.chain/);
+    }
   });
 
   function provisionerSerial(): string {

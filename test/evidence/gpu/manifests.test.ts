@@ -1,7 +1,28 @@
 import { describe, expect, test } from '@jest/globals';
 import { claimAt } from '../../../src/claims/claims.js';
+import { sha256Hex } from '../../../src/crypto/digest.js';
 import { OPAQUE } from '../../../src/evidence/gpu/constants.js';
 import { gpu, issued, NONCE, numbered, opaque, soundRims, trust, verdict, verify } from './simulated.js';
+
+describe('the manifests that were used', () => {
+  test('are claims by their digests, those of driver and VBIOS, or of the BIOS of a switch', () => {
+    const devices = [gpu(), numbered(2, { chip: 'LS_10' })];
+    const [driverRim, vbiosRim, switchRim] = devices
+      .flatMap((device) => device.reference())
+      .flatMap((rim) => issued(rim));
+    const result = verify(
+      devices.map((device) => device.evidence(NONCE)),
+      { count: 1 },
+      trust([switchRim!, vbiosRim!, driverRim!]),
+    );
+    if (!result.ok) throw new Error(result.detail);
+    const at = (path: string) => claimAt(result.value.claims, path);
+    expect(at('0.rim.driver_sha256')).toBe(sha256Hex(driverRim!));
+    expect(at('0.rim.vbios_sha256')).toBe(sha256Hex(vbiosRim!));
+    expect(at('1.rim.vbios_sha256')).toBe(sha256Hex(switchRim!));
+    expect(at('1.rim.driver_sha256')).toBeUndefined();
+  });
+});
 
 describe('collateral.unavailable', () => {
   test('where a manifest of this driver or VBIOS is not at hand, by the name NVIDIA has for it', () => {

@@ -199,5 +199,6 @@ describe('gpu.debug', () => {
   test('for a device whose confidential computing is off and that answers all the same', () => {
     expect(verdict({ confidentialComputing: 'off' })).toMatch(/^gpu\.debug/);
     expect(verdict({ confidentialComputing: 'off' }, { debug: true })).toMatch(/^gpu\.measurement/);
+    expect(verdict({ confidentialComputing: 'devtools' }, { debug: true })).toMatch(/^gpu\.measurement/);
   });
 });

@@ -6,7 +6,7 @@ import { parseCertificate } from '../../../src/crypto/x509.js';
 import { type Collateral, NO_COLLATERAL } from '../../../src/endorsement/collateral.js';
 import { PINNED_ROOTS } from '../../../src/endorsement/hardware-roots.js';
 import { KnownPaths } from '../../../src/endorsement/known-paths.js';
-import { TCB_STATUSES } from '../../../src/evidence/tdx/evidence.js';
+import { TCB_STATUSES } from '../../../src/endorsement/intel/tcb-status.js';
 import { explainTdx } from '../../../src/evidence/tdx/explain.js';
 import { pckPlatform } from '../../../src/evidence/tdx/pck.js';
 import { verifyQuoteSignature, verifyQuotingEnclave } from '../../../src/evidence/tdx/qe.js';

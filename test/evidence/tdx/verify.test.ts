@@ -4,7 +4,8 @@ import { parseCrl } from '../../../src/crypto/x509-crl.js';
 import { PINNED_ROOTS } from '../../../src/endorsement/hardware-roots.js';
 import { isRevocable } from '../../../src/endorsement/identity.js';
 import { KnownPaths } from '../../../src/endorsement/known-paths.js';
-import { SAFE_TDX_RULES, TCB_STATUSES } from '../../../src/evidence/tdx/evidence.js';
+import { TCB_STATUSES } from '../../../src/endorsement/intel/tcb-status.js';
+import { SAFE_TDX_RULES } from '../../../src/evidence/tdx/evidence.js';
 import { verifyTdx } from '../../../src/evidence/tdx/verify.js';
 import {
   derivedKey,
