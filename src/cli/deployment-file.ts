@@ -8,7 +8,8 @@ import type { CliContext } from './context.js';
 import { UsageError } from './outcome.js';
 import { pathOf, whyUnreadable } from './read-input.js';
 
-const MAX_DOCUMENT_BYTES = 1024 * 1024;
+/** Of a document that a person writes: a deployment, or a release policy. */
+export const MAX_DOCUMENT_BYTES = 1024 * 1024;
 /** What a document may name; that a policy is too large is for the document's rules to say. */
 const MAX_NAMED_FILE_BYTES = 16 * 1024 * 1024;
 const MAX_ALIASES = 100;
@@ -22,13 +23,17 @@ export async function readDeployment(context: CliContext, file: string): Promise
   const read = await context.read(file, MAX_DOCUMENT_BYTES);
   if (!read.ok) return read;
   const document = parseYaml(read.value, file);
-  if (!document.ok) return document;
-  const folder = file === '-' ? context.io.cwd : dirname(pathOf(context.io, file));
-  return inlineFiles(document.value, (name) => readNamed(resolve(folder, name), name));
+  return document.ok ? withNamedFiles(context, file, document.value) : document;
+}
+
+/** The rest of `readDeployment`, for a document that `file` has been found to hold. */
+export function withNamedFiles({ io }: CliContext, file: string, document: unknown): Result<DeploymentWireDocument> {
+  const folder = file === '-' ? io.cwd : dirname(pathOf(io, file));
+  return inlineFiles(document, (name) => readNamed(resolve(folder, name), name));
 }
 
 /** One YAML 1.2 document: no duplicate members, all member names text, no tags that the core schema does not know. */
-function parseYaml(bytes: Buffer, file: string): Result<unknown> {
+export function parseYaml(bytes: Buffer, file: string): Result<unknown> {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);

@@ -11,16 +11,20 @@ import {
 } from '../../src/cli/evidence/evidence-verify.js';
 import { PINNED_ROOTS } from '../../src/endorsement/hardware-roots.js';
 import type { Evidence } from '../../src/evidence/evidence.js';
-import { eccAk } from '../evidence/tpm/software-quote.js';
+import { parseDeployment } from '../../src/policy/deployment-document.js';
+import { eccAk, pcrValue } from '../evidence/tpm/software-quote.js';
 import {
+  AK,
   BASE,
   believing,
   device,
   hclMachine,
   machine,
+  POLICY_SHA256,
   quoted,
   reportData,
   snpEvidence,
+  spkiOf,
   tdxEvidence,
 } from './evidence-simulated.js';
 
@@ -128,5 +132,119 @@ describe('devices that should not be believed are refused', () => {
   ] as const)('one %s', (_name, one, reason) => {
     const said = told({ ...snpEvidence(), tpm: quoted(binding([one])), gpus: [one] }, { gpuNonce: BASE });
     expect(said).toBe(reason);
+  });
+});
+
+describe('with a deployment, whatever a broker refuses is refused', () => {
+  /** The simulated machines have zeros in HOST_DATA and MRCONFIGID. */
+  const MEASURED = '00'.repeat(32);
+  const ofQuote = { ...snpEvidence(), tpm: quoted(BASE) };
+  const alone = snpEvidence(reportData(BASE, null));
+  const known = (evidence: Partial<Evidence>, name: string) => {
+    const verdict = verify(evidence);
+    return verdict.ok ? String(claimAt(verdict.value, name)) : '';
+  };
+  const measurement = known(alone, 'snp.measurement');
+  const pcr = (index: number) => [pcrValue('sha256', index)];
+
+  function by(attesters: object, members: object = {}) {
+    const document = {
+      apiVersion: 'portcullis/v1',
+      kind: 'Deployment',
+      metadata: { name: 'llm' },
+      measurement: { source: 'snp.host_data' },
+      policies: [{ sha256: MEASURED }],
+      attesters,
+      ...members,
+    };
+    const parsed = parseDeployment(document);
+    if (!parsed.ok) throw new Error(parsed.detail);
+    const { deployment, policies: accepted } = parsed.value;
+    return { policy: { kind: 'deployment', deployment, accepted } } as const;
+  }
+  const byReport = (rule: object = { measurement }, members: object = {}) =>
+    by({ trust: ['cvm-report'], allow: { cvm: [rule] } }, members);
+  const IN_PCR = [{ sha256: POLICY_SHA256 }];
+
+  test('but the machine that it is made for is not', () => {
+    expect(told(alone, byReport())).toBe('accepted');
+    expect(told(ofQuote, byReport())).toBe('accepted');
+    expect(told({ ...alone, gpus }, byReport({ measurement }, { platform: { gpus: { count: 2 } } }))).toBe('accepted');
+    const td = tdxEvidence(reportData(BASE, null));
+    const rule = { measurement: known(td, 'tdx.mrtd') };
+    expect(told(td, byReport(rule, { measurement: { source: 'tdx.mrconfigid' } }))).toBe('accepted');
+  });
+
+  test.each(['pinned', 'ak-certificate', 'ek-certificate'])(
+    'a policy that the processor measures by %s: no broker takes such a deployment',
+    (trust) => {
+      for (const evidence of [alone, ofQuote]) {
+        const verdict = verify(evidence, by({ trust: [trust] }));
+        expect(verdict).toMatchObject({ ok: false, reason: 'deployment.unsupported' });
+        expect(verdict).toHaveProperty('detail', expect.stringMatching(/^no broker takes the deployment: measurement/));
+      }
+    },
+  );
+
+  test('a policy that the processor measures on a machine that no rule is for', () => {
+    for (const evidence of [alone, ofQuote]) {
+      expect(told(evidence, by({ trust: ['simulator'] }))).toBe('ak.untrusted');
+      expect(told(evidence, byReport({ measurement: 'ab'.repeat(48) }))).toBe('ak.untrusted');
+      expect(told(evidence, byReport({ measurement, vmpl: 1 }))).toBe('ak.untrusted');
+    }
+    expect(told({ gpus }, byReport())).toBe('ak.untrusted');
+  });
+
+  test('a report that names an AK without its quote', () => {
+    expect(told(snpEvidence(), byReport())).toBe('evidence.unbound');
+    expect(told(snpEvidence(), { ...byReport(), reportData: reportData() })).toBe('evidence.unbound');
+    expect(told(snpEvidence())).toBe('accepted');
+  });
+
+  test('an HCL report without a quote, and one whose machine only the measurement of its paravisor is known of', () => {
+    const { hcl, tpm } = hclMachine(BASE);
+    const pinned = { platform: { pcrs: { '4': pcr(4), '7': pcr(7) } } };
+    const open = { platform: { unmeasuredBoot: true } };
+    expect(told({ hcl }, byReport({ measurement }, open))).toBe('evidence.unbound');
+    expect(told({ hcl }, byReport({ measurement }, pinned))).toBe('evidence.malformed');
+    expect(told({ hcl, tpm }, byReport())).toBe('evidence.unbound');
+    expect(told({ hcl, tpm }, byReport({ measurement }, open))).toBe('accepted');
+  });
+
+  test('a machine without the TPM whose PCRs are asked for, be it that one is absent', () => {
+    expect(told(alone, byReport({ measurement }, { measurement: {}, policies: IN_PCR }))).toBe('evidence.malformed');
+    expect(told(alone, byReport({ measurement }, { platform: { pcrs: { '4': pcr(4) } } }))).toBe('evidence.malformed');
+    const absent = { claim: 'tpm.pcrs.sha256.4', exists: false };
+    const release = { version: '1.0.0', anyOf: [{ authority: 'portcullis', allOf: [absent] }] };
+    expect(told(alone, byReport({ measurement }, { release }))).toBe('evidence.malformed');
+  });
+
+  test('claims of runtime data that no known paravisor has checked', () => {
+    const pinned = { trust: ['pinned'], allow: { cvm: [{ measurement: 'ab'.repeat(48) }] } };
+    const release = (exists: boolean) => ({
+      version: '1.0.0',
+      anyOf: [{ authority: 'portcullis', allOf: [{ claim: 'hcl', exists }] }],
+    });
+    const members = (exists: boolean) => ({ measurement: {}, release: release(exists), policies: IN_PCR });
+    expect(told(hclMachine(BASE), by(pinned, members(true)))).toBe('policy.claims');
+    expect(told(hclMachine(BASE), by(pinned, members(false)))).toBe('accepted');
+    const rule = { trust: ['pinned'], allow: { cvm: [{ measurement }] } };
+    expect(told(hclMachine(BASE), by(rule, members(true)))).toBe('accepted');
+  });
+
+  test('and what it may accept is not: a pin may stand behind an AK whose report no rule is for', () => {
+    const members = { measurement: {}, policies: IN_PCR };
+    const cvm = [{ measurement: 'ab'.repeat(48) }];
+    expect(told(ofQuote, by({ trust: ['pinned', 'cvm-report'], allow: { cvm } }, members))).toBe('accepted');
+    expect(told(ofQuote, by({ trust: ['pinned'], allow: { cvm } }, members))).toBe('accepted');
+    expect(told(ofQuote, by({ trust: ['cvm-report'], allow: { cvm } }, members))).toBe('ak.untrusted');
+    expect(told({ tpm: quoted(BASE) }, by({ trust: ['pinned'], allow: { cvm } }, members))).toBe('accepted');
+  });
+
+  test('nor does report data vouch for an AK whose public area nobody shows', () => {
+    const hidden = { ...snpEvidence(), tpm: { ...quoted(BASE), ak: undefined, namedSpki: spkiOf(AK) } };
+    expect(told(hidden, byReport())).toBe('ak.untrusted');
+    const verdict = verify(hidden);
+    expect(verdict.ok && claimAt(verdict.value, 'tpm.ak.trust')).toBe(undefined);
   });
 });

@@ -18,7 +18,7 @@ import { simulatedIntelCollateral } from '../../src/simulator/tdx-collateral.js'
 import { SimulatedTd } from '../../src/simulator/tdx.js';
 import { NO_EVIDENCE } from '../../src/cli/evidence/evidence-file.js';
 import { encodePublicArea } from '../evidence/tpm/encode.js';
-import { eccAk, rsaAk, type SoftwareAk, softwareQuote } from '../evidence/tpm/software-quote.js';
+import { eccAk, pcrValue, rsaAk, type SoftwareAk, softwareQuote } from '../evidence/tpm/software-quote.js';
 
 export const AT_MS = Date.UTC(2026, 10, 22);
 const YEAR_MS = 365 * 86_400_000;
@@ -51,9 +51,19 @@ export function device(number: number, nonce = BASE, options: object = {}): GpuE
   return new SimulatedGpu(makers.nvidiaDevices, { seed: Buffer.alloc(32, number), ...options }).evidence(nonce);
 }
 
+/** What the machines have measured into PCR 8, as it should be. */
+export const POLICY_SHA256 = createHash('sha256').update('a runtime policy').digest('hex');
+const PCRS = {
+  '0': pcrValue('sha256', 0),
+  '4': pcrValue('sha256', 4),
+  '8': createHash('sha256').update(Buffer.alloc(32)).update(POLICY_SHA256, 'hex').digest('hex'),
+};
+
 /** A quote whose extraData is the binding over the base and the devices. */
 export function quoted(extraData: Buffer, ak: SoftwareAk = AK): TpmEvidence {
-  return { ...softwareQuote(ak, { extraData }), akCertificates: [] };
+  const pcrDigest = createHash('sha256').update(Object.values(PCRS).join(''), 'hex').digest();
+  const quote = softwareQuote(ak, { extraData, body: { pcrDigest } });
+  return { ...quote, pcrs: { sha256: PCRS }, akCertificates: [] };
 }
 
 /** Base, then the SHA-256 of the AK; null: there is no TPM. */

@@ -1,5 +1,5 @@
 import { createHash, X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -292,8 +292,28 @@ describe('`evidence verify --policy` with a deployment', () => {
     ).toBe('ak.untrusted');
   });
 
+  test('may come on stdin, as may a release policy; not beside evidence that does', async () => {
+    const args = ['evidence', 'verify', put(measured()), '--json', '--policy', '-'];
+    put(POLICY, 'llm.policy.json');
+    const named = readFileSync(deployment({ policies: [{ file: join(dir, 'llm.policy.json') }] }), 'utf8');
+    expect((await portcullis(args, { stdin: named })).code).toBe(0);
+    const unmet = '{"version":"1.0.0","anyOf":[{"authority":"portcullis","allOf":[{"claim":"snp","exists":true}]}]}';
+    const refused = await portcullis(args, { stdin: unmet });
+    expect([refused.code, onlyJson(refused.stdout)['reason']]).toEqual([1, 'policy.claims']);
+    expect((await portcullis(['evidence', 'verify', '-', '--policy', '-'], { stdin: named })).code).toBe(2);
+  });
+
+  test('that no broker takes is refused, with the reason of the broker', async () => {
+    const parts = { measurement: { source: 'snp.host_data' } };
+    const { code, said } = await verify(measured(), '--policy', deployment(parts));
+    expect(code).toBe(1);
+    expect(said).toMatchObject({ ok: false, reason: 'deployment.unsupported' });
+    expect(said['detail']).toMatch(/^no broker takes the deployment: measurement\.source snp\.host_data/);
+  });
+
   test('that does not fit its schema is request.malformed', async () => {
     expect(await reasonOf(measured(), '--policy', deployment({ policies: [] }))).toBe('request.malformed');
+    expect(await reasonOf(measured(), '--policy', put(Buffer.from([0x6b, 0xff])))).toBe('request.malformed');
     expect(await reasonOf(measured(), '--policy', put('kind: Deployment\n'))).toBe('request.malformed');
   });
 

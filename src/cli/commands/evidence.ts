@@ -29,7 +29,8 @@ export function addEvidence(program: Command, act: Act): void {
       'Verifies everything in the `evidence` member of a release request, or of a whole request: signatures, chains to the roots pinned in the ' +
       'program, TCB and revocation by the collateral given, and that all of it is of one machine and one challenge. Without --policy the safe ' +
       'defaults apply: what may be debugged is refused, and no simulator is believed. Exit code 0 when it is accepted, 1 with a reason ' +
-      'code when it is not. It does not know what a broker knows: pinned AKs, enrolments, revocations.',
+      'code when it is not. It does not know what a broker knows: pinned AKs, enrolments, revocations. With a deployment as --policy all that its ' +
+      'rules ask for must be there, and a deployment that every broker refuses is refused.',
     examples: [
       'portcullis evidence verify evidence.json --collateral ./collateral',
       'portcullis evidence verify request.json --policy llm-inference.yaml --at 2026-11-01T00:00:00Z --json',
@@ -49,7 +50,7 @@ export function addEvidence(program: Command, act: Act): void {
       'report data that the SEV-SNP or TDX report must hold, all 64 bytes (default: not checked)',
       hexBytes,
     )
-    .option('--policy <file>', 'deployment document, or release policy, that must be met')
+    .option('--policy <file>', 'deployment document, or release policy, that must be met, - for stdin')
     .option('--at <time>', 'the clock, RFC 3339 (default: now)', rfc3339)
     .option('--collateral <dir>', COLLATERAL)
     .action(act(verify));

@@ -1,15 +1,16 @@
 import { equalBytes } from '../../bytes/equal.js';
 import { claimTree, type ClaimTree, mergeClaims, OWN_AUTHORITY } from '../../claims/claims.js';
 import type { HardwareTrust } from '../../endorsement/collateral.js';
-import { appraiseHardware, hasCvm, type HardwareRules, SAFE_HARDWARE_RULES } from '../../evidence/appraise.js';
+import { appraiseHardware, hasCvm, SAFE_HARDWARE_RULES } from '../../evidence/appraise.js';
 import type { Evidence } from '../../evidence/evidence.js';
 import type { VerifiedQuote } from '../../evidence/tpm/quote.js';
+import { admitDeployment } from '../../policy/admit.js';
 import type { Decision } from '../../policy/decision.js';
-import type { Platform } from '../../policy/deployment.js';
 import { evaluatePolicy } from '../../policy/evaluate.js';
 import { evaluateReleasePolicy } from '../../policy/release-decision.js';
 import { accept, type ReasonCode, reject, type Rejection } from '../../reason/reason.js';
-import { checkAllowed, type OfflineVouching, verifyTpm } from './machine-trust.js';
+import { rulesOf } from '../../release/hardware.js';
+import { checkMachine, isKnownCvm, type OfflineVouching, verifyTpm } from './machine-trust.js';
 import type { EvidencePolicy } from './policy-file.js';
 import { checkTies } from './ties.js';
 
@@ -39,7 +40,9 @@ export type Verdict = { readonly ok: true; readonly value: ClaimTree } | (Reject
  * it is of one machine and one challenge; then the policy. What a condition is about must be there. NOT verified: freshness, beyond the
  * conditions; what only a broker knows (pins, enrolments, revocations), so that nothing but the report of a confidential VM, or by a
  * deployment a certificate, vouches for an AK: no claim tpm.ak.trust without it; a deployment that also trusts what only a broker knows
- * is not refused for want of it. Refuses with the codes of each kind, evidence.unbound, token.untrusted, ak.untrusted, ak.pending, policy.*.
+ * is not refused for want of it. With a deployment all is as the broker demands it, so that what is accepted here would be there; first,
+ * that brokers take the deployment, in the development profile at least. Refuses with the codes of each kind, deployment.*,
+ * evidence.malformed, evidence.unbound, token.untrusted, ak.untrusted, ak.pending, policy.*.
  */
 export function verifyEvidenceOffline(
   evidence: Evidence,
@@ -47,10 +50,12 @@ export function verifyEvidenceOffline(
   conditions: EvidenceConditions,
 ): Verdict {
   const { policy, reportData, gpuNonce } = conditions;
+  const deployment = policy?.kind === 'deployment' ? policy.deployment : undefined;
+  const admitted = deployment === undefined ? undefined : admitDeployment(deployment, 'development');
+  if (admitted?.ok === false) return { ...admitted, detail: `no broker takes the deployment: ${admitted.detail}` };
   const absent = conditionOnNothing(evidence, conditions);
   if (absent !== undefined) return absent;
-  const deployment = policy?.kind === 'deployment' ? policy.deployment : undefined;
-  const rules = deployment === undefined ? SAFE_HARDWARE_RULES : rulesOf(deployment.platform);
+  const rules = deployment === undefined ? SAFE_HARDWARE_RULES : rulesOf(deployment);
   const hardware = appraiseHardware(evidence, trust, rules, { reportData, gpuNonce });
   if (!hardware.ok) return hardware;
   const { cvm } = hardware.value;
@@ -58,8 +63,8 @@ export function verifyEvidenceOffline(
   if (reportData !== undefined && cvm !== undefined && !equalBytes(cvm.reportData, reportData)) {
     return reject('evidence.unbound', 'the report data of the hardware report in the HCL report is another one');
   }
-  const allowed = checkAllowed(cvm, deployment);
-  if (!allowed.ok) return allowed;
+  const demanded = deployment === undefined ? undefined : checkMachine(evidence, cvm, deployment);
+  if (demanded?.ok === false) return demanded;
   const quote =
     evidence.tpm === undefined ? undefined : verifyTpm(evidence.tpm, cvm, deployment, trust, conditions.extraData);
   if (quote?.ok === false) return quote;
@@ -71,7 +76,10 @@ export function verifyEvidenceOffline(
       'no authority is configured offline, so no attestation token is believed: leave tokens out',
     );
   }
-  const claims = mergeClaims(hardware.value.claims, quote === undefined ? claimTree({}) : claimsOf(quote.value));
+  const isKnown = deployment === undefined || isKnownCvm(cvm, deployment);
+  // Runtime data that a known paravisor did not check says what its sender likes: the broker claims nothing by it.
+  const ofHardware = isKnown ? hardware.value.claims : claimTree({ ...hardware.value.claims, hcl: undefined });
+  const claims = mergeClaims(ofHardware, quote === undefined ? claimTree({}) : claimsOf(quote.value));
   return decide(claims, quote?.value, policy, trust.atMs);
 }
 
@@ -90,16 +98,6 @@ function conditionOnNothing(evidence: Evidence, conditions: EvidenceConditions):
   ];
   const found = absences.find(([condition, isThere]) => condition !== undefined && !isThere);
   return found === undefined ? undefined : reject(found[2], found[3]);
-}
-
-/** The safe defaults, and what the deployment says beyond them. A VLEK counts for the providers that it names alone. */
-function rulesOf({ snp, tdx, gpus }: Platform): HardwareRules {
-  const safe = SAFE_HARDWARE_RULES;
-  return {
-    snp: { ...safe.snp, cspIds: [], ...snp },
-    tdx: { ...safe.tdx, ...tdx },
-    gpus: { ...safe.gpus, ...gpus },
-  };
 }
 
 /** Where nothing vouched for the AK, that is no claim. */

@@ -1,14 +1,10 @@
-import { parseDocument } from 'yaml';
 import type { AcceptedPolicy, Deployment } from '../../policy/deployment.js';
 import { parseDeployment } from '../../policy/deployment-document.js';
 import { parseReleasePolicy } from '../../policy/parse-release-policy.js';
 import type { ReleasePolicy } from '../../policy/release-policy.js';
-import { accept, reject, type Result } from '../../reason/reason.js';
+import { accept, type Result } from '../../reason/reason.js';
 import type { CliContext } from '../context.js';
-import { readDeployment } from '../deployment-file.js';
-
-const MAX_POLICY_BYTES = 1024 * 1024;
-const MAX_ALIASES = 100;
+import { MAX_DOCUMENT_BYTES, parseYaml, withNamedFiles } from '../deployment-file.js';
 
 /** What `--policy` demands: all of a deployment, or the conditions of a release policy over the claims. */
 export type EvidencePolicy =
@@ -16,11 +12,11 @@ export type EvidencePolicy =
   | { readonly kind: 'release'; readonly policy: ReleasePolicy };
 
 /**
- * Reads a deployment document (YAML or JSON; files that it names are read too) or a release policy alone (the same). What has
- * `kind` or `apiVersion` is a deployment. request.malformed where it is neither; UsageError where a file cannot be read.
+ * Reads a deployment document (YAML or JSON; files that it names are read too) or a release policy alone (the same); `-`: stdin. What
+ * has `kind` or `apiVersion` is a deployment. request.malformed where it is neither; UsageError where a file cannot be read.
  */
 export async function readEvidencePolicy(context: CliContext, file: string): Promise<Result<EvidencePolicy>> {
-  const read = await context.read(file, MAX_POLICY_BYTES);
+  const read = await context.read(file, MAX_DOCUMENT_BYTES);
   if (!read.ok) return read;
   const document = parseYaml(read.value, file);
   if (!document.ok) return document;
@@ -28,22 +24,11 @@ export async function readEvidencePolicy(context: CliContext, file: string): Pro
     const policy = parseReleasePolicy(document.value);
     return policy.ok ? accept({ kind: 'release', policy: policy.value }) : policy;
   }
-  const wire = await readDeployment(context, file);
+  const wire = withNamedFiles(context, file, document.value);
   if (!wire.ok) return wire;
   const parsed = parseDeployment(wire.value);
   if (!parsed.ok) return parsed;
   return accept({ kind: 'deployment', deployment: parsed.value.deployment, accepted: parsed.value.policies });
-}
-
-function parseYaml(bytes: Buffer, file: string): Result<unknown> {
-  const document = parseDocument(bytes.toString('utf8'), { uniqueKeys: true, stringKeys: true });
-  const [problem] = [...document.errors, ...document.warnings];
-  if (problem !== undefined) return reject('request.malformed', `${file}: it is neither YAML nor JSON`);
-  try {
-    return accept(document.toJS({ maxAliasCount: MAX_ALIASES }));
-  } catch {
-    return reject('request.malformed', `${file}: aliases (*name) are undefined or too many`);
-  }
 }
 
 function isDeployment(document: unknown): boolean {

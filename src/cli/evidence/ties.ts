@@ -1,12 +1,11 @@
 import { equalBytes } from '../../bytes/equal.js';
-import { MalformedError } from '../../bytes/malformed-error.js';
 import { quoteBinding } from '../../challenge/binding.js';
-import { parseCertificate } from '../../crypto/x509.js';
 import type { VerifiedCvm } from '../../evidence/appraise.js';
 import type { Evidence } from '../../evidence/evidence.js';
 import { parseGpuReport } from '../../evidence/gpu/report.js';
 import type { VerifiedQuote } from '../../evidence/tpm/quote.js';
 import { accept, reject, type Result } from '../../reason/reason.js';
+import { refuseUnbound } from '../../release/refuse-unbound.js';
 
 /** Which pieces a condition has tied to the challenge already; undefined: not this one. */
 export interface GivenTies {
@@ -26,10 +25,8 @@ export function checkTies(
   quote: Pick<VerifiedQuote, 'quote' | 'ak'> | undefined,
   given: GivenTies,
 ): Result<undefined> {
-  const [leaf] = tpm?.akCertificates ?? [];
-  if (quote !== undefined && leaf !== undefined && !certifies(leaf, quote.ak.spki)) {
-    return unbound('the first of evidence.tpm.ak_certificates is not a certificate of the AK: leave it out');
-  }
+  const certified = quote === undefined ? accept(undefined) : refuseUnbound(tpm?.akCertificates ?? [], quote.ak.spki);
+  if (!certified.ok) return certified;
   const nonces = gpus.map(({ report }) => parseGpuReport(report).nonce);
   const [nonce] = nonces;
   if (nonce !== undefined && !nonces.every((each) => equalBytes(each, nonce))) {
@@ -57,14 +54,4 @@ export function checkTies(
 
 function unbound(detail: string): Result<undefined> {
   return reject('evidence.unbound', detail);
-}
-
-/** Whether a certificate names the key. Who issued it is not looked at. */
-function certifies(certificate: Buffer, spki: Buffer): boolean {
-  try {
-    return equalBytes(parseCertificate(certificate).spki, spki);
-  } catch (error) {
-    if (error instanceof MalformedError) return false;
-    throw error;
-  }
 }
