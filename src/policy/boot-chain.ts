@@ -25,8 +25,14 @@ export function pinsPcrs({ platform: { pcrs } }: Deployment): boolean {
   return CHAINS.some((chain) => chain.every(hasReference));
 }
 
-function pinsLaunch({ measurement: { source }, attesters: { trust, allow }, release }: Deployment): boolean {
-  if (source === 'tpm' || !trust.every((kind) => kind === 'cvm-report' || kind === 'simulator')) return false;
+/** Not where the deployment says that it pins none: then machines whose measurement is a paravisor's are let in too. */
+function pinsLaunch({ measurement: { source }, platform, attesters: { trust, allow }, release }: Deployment): boolean {
+  if (
+    source === 'tpm' ||
+    platform.unmeasuredBoot ||
+    !trust.every((kind) => kind === 'cvm-report' || kind === 'simulator')
+  )
+    return false;
   if (allow.cvm.length === 0 || !allow.cvm.every(({ measurement }) => measurement !== undefined)) return false;
   return (
     source === 'snp.host_data' || (release !== undefined && KERNEL_RTMRS.every((claim) => demands(release, claim)))

@@ -146,7 +146,13 @@ const Platform = Type.Object(
           count: Type.Optional(
             Type.Integer({ minimum: 0, maximum: 16, description: 'how many GPUs must answer, 0 to 16' }),
           ),
-          debug: accepted('a device in a mode for development, or with its protection off'),
+          debug: Type.Optional(
+            Type.Boolean({
+              description:
+                'Whether GPUs in different modes are accepted, and a device whose mode is not told, not known or contradicts itself; ' +
+                'false unless said. Devtools mode shows in the measurements alone, and is never accepted.',
+            }),
+          ),
         },
         { ...closed, description: 'What is asked of NVIDIA GPUs, and accepted beyond the safe defaults.' },
       ),

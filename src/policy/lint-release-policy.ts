@@ -10,14 +10,18 @@ export function lintReleasePolicy(
   { measurement, release }: Deployment,
   isClaim: (name: string) => boolean,
 ): readonly string[] {
-  const warnings = new Set<string>();
-  for (const { authority, group } of release?.authorities ?? []) {
-    if (!sameAuthority(authority, OWN_AUTHORITY)) continue;
-    for (const condition of comparisonsOf(group)) {
-      for (const warning of lintCondition(condition, measurement.bank, isClaim)) warnings.add(warning);
-    }
-  }
-  return [...warnings];
+  const warnings = conditionsOf(release).flatMap((condition) => lintCondition(condition, measurement.bank, isClaim));
+  return [...new Set(warnings)];
+}
+
+/** The names of our own claims that the release policy has a condition on, in its order. */
+export function claimsAskedFor({ release }: Deployment): readonly string[] {
+  return conditionsOf(release).map(({ claim }) => claim);
+}
+
+function conditionsOf(release: Deployment['release']): readonly ClaimCondition[] {
+  const own = release?.authorities.filter(({ authority }) => sameAuthority(authority, OWN_AUTHORITY)) ?? [];
+  return own.flatMap(({ group }) => comparisonsOf(group));
 }
 
 function lintCondition(

@@ -1,6 +1,6 @@
 import type { AcceptedPolicy, Deployment } from './deployment.js';
 import { type Profile, RESETTABLE_PCRS } from './admit.js';
-import { lintReleasePolicy } from './lint-release-policy.js';
+import { claimsAskedFor, lintReleasePolicy } from './lint-release-policy.js';
 import { validAt } from './policy-pcr.js';
 
 const DAY_MS = 86_400_000;
@@ -101,6 +101,11 @@ function lintAttesters({ deployment, profile }: LintSubject): readonly string[] 
   if (!byReport && allow.cvm.length > 0) {
     warnings.push('attesters.allow.cvm has no effect, since attesters.trust does not name cvm-report');
   }
+  if (byReport && profile === 'production') {
+    warnings.push(
+      'attesters.allow.cvm: whoever runs at the privilege level of a rule names the AK of its choice, so a rule must be of a paravisor that keeps the vTPM to itself, or of a launch measurement that covers kernel, initrd and command line; the measurement of plain firmware is everybody’s',
+    );
+  }
   const certified = trust.some((kind) => kind === 'ek-certificate' || kind === 'ak-certificate');
   if (certified)
     return roots.length > 0 ? warnings : [...warnings, 'attesters.roots is empty, so no certificate is ever accepted'];
@@ -115,22 +120,37 @@ function lintAttesters({ deployment, profile }: LintSubject): readonly string[] 
   return warnings;
 }
 
-function lintHardware({ deployment: { platform }, profile }: LintSubject): readonly string[] {
-  if (profile === 'development') return [];
-  const { snp, tdx, gpus } = platform;
+const OF_ONE_DEVICE = /^gpu\.[0-9]+\./;
+
+function lintHardware({ deployment, profile }: LintSubject): readonly string[] {
+  const { snp, tdx, gpus } = deployment.platform;
+  const warnings: string[] = [];
+  const asked = claimsAskedFor(deployment);
+  const ofDevice = asked.find((claim) => OF_ONE_DEVICE.test(claim));
+  if (ofDevice !== undefined && gpus?.count === undefined && !asked.includes('gpu.count')) {
+    warnings.push(
+      `release: ${ofDevice} is of one device, and any number of others beside it is not judged; say in platform.gpus.count how many there are, and ask the same of each`,
+    );
+  }
+  if (tdx?.tcbStatus?.includes('UpToDate') === false) {
+    warnings.push(
+      'platform.tdx.tcbStatus lacks UpToDate, and it replaces the default: platforms that are up to date are refused; add it',
+    );
+  }
+  if (profile === 'development') return warnings;
   const loose: readonly (readonly [boolean | undefined, string])[] = [
     [snp?.debug, 'platform.snp.debug accepts guests whose host reads and changes their memory'],
     [snp?.migrationAgent, 'platform.snp.migrationAgent accepts guests that another guest, the agent, can read'],
     [snp?.maskedChip, 'platform.snp.maskedChip accepts reports of any chip of the owner, so that none can be revoked'],
     [tdx?.debug, 'platform.tdx.debug accepts trust domains whose host reads and changes their memory'],
     [tdx?.serviceTd, 'platform.tdx.serviceTd accepts trust domains that another one, the service TD, can migrate'],
-    [gpus?.debug, 'platform.gpus.debug accepts devices whose memory is not protected'],
+    [gpus?.debug, 'platform.gpus.debug accepts devices that do not say that they are in a mode that protects memory'],
     [
       tdx?.tcbStatus?.some((status) => status.startsWith('OutOfDate')),
       'platform.tdx.tcbStatus accepts platforms with known holes that an update mends',
     ],
   ];
-  return loose.flatMap(([isSet, warning]) => (isSet === true ? [warning] : []));
+  return [...warnings, ...loose.flatMap(([isSet, warning]) => (isSet === true ? [warning] : []))];
 }
 
 function lintDates({ policies, profile, nowMs }: LintSubject): readonly string[] {

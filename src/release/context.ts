@@ -52,7 +52,7 @@ export interface SimulatedHardware {
   certifyChip(spki: Buffer, chip: SimulatedChip): readonly Buffer[];
   /** DER: a PCK certificate, then the CA above it. `spki` is of P-256, `ppid` has 16 bytes. */
   certifyPlatform(spki: Buffer, ppid: Buffer): readonly Buffer[];
-  /** DER: the certificate of the boot ROM of an H100, then those above it, the root last. `spki` is of P-384, `pdi` has 8 bytes. */
+  /** DER: the certificate of the boot ROM of an H100, then those above it, without the root. `spki` is of P-384, `pdi` has 8 bytes. */
   certifyBootRom(spki: Buffer, pdi: Buffer): readonly Buffer[];
 }
 

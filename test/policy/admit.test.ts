@@ -58,6 +58,7 @@ describe('the launch of a confidential VM', () => {
     expect(launched('snp.host_data', {}, { idKeyDigest: ME })).toBe('unmeasured');
     expect(launched('snp.host_data', {}, { measurement: ME }, ['cvm-report', 'pinned'])).toBe('unmeasured');
     expect(launched('tpm')).toBe('unmeasured');
+    expect(launched('snp.host_data', { platform: { unmeasuredBoot: true } })).toBe('unmeasured');
   });
 
   test('is none of a trust domain, whose MRTD covers the firmware, without the RTMRs of what it started', () => {

@@ -145,6 +145,38 @@ describe('hardware', () => {
     ).toEqual([]);
   });
 
+  test('a condition on one device judges no other, unless it is said how many there are', () => {
+    const ofDevice = release(
+      { claim: 'gpu.count', exists: true },
+      { anyOf: [{ claim: 'gpu.12.driver_version', exists: true }] },
+    );
+    const judgedAlone = expect.stringMatching(/^release: gpu\.12\.driver_version is of one device/);
+    const alone = release({ anyOf: [{ claim: 'gpu.12.driver_version', exists: true }] });
+    for (const profile of ['production', 'development'] as const) {
+      expect(lint({ members: { ...alone, platform: { ...QUIET.platform, gpus: {} } }, profile })).toEqual([
+        judgedAlone,
+      ]);
+    }
+    expect(lint({ members: ofDevice })).toEqual([]);
+    expect(lint({ members: { ...alone, platform: { ...QUIET.platform, gpus: { count: 13 } } } })).toEqual([]);
+    expect(lint({ members: release({ claim: 'gpu.topology', equals: true }) })).toEqual([]);
+    const theirs = [{ authority: 'https://attest.example', allOf: [{ claim: 'gpu.0.mode', equals: 'SPT' }] }];
+    expect(lint({ members: { release: { version: '1.0.0', anyOf: theirs } } })).toEqual([]);
+  });
+
+  test('accepted TCB statuses replace the default, so UpToDate belongs to them', () => {
+    const statuses = (...tcbStatus: readonly string[]) => ({ platform: { ...QUIET.platform, tdx: { tcbStatus } } });
+    expect(lint({ members: statuses('SWHardeningNeeded') })).toEqual([
+      expect.stringContaining('platform.tdx.tcbStatus lacks UpToDate'),
+    ]);
+    expect(lint({ members: statuses('SWHardeningNeeded'), profile: 'development' })).toHaveLength(1);
+    expect(lint({ members: statuses('SWHardeningNeeded', 'UpToDate') })).toEqual([]);
+  });
+
+  test('GPUs without a condition on their mode or links are nothing odd', () => {
+    expect(lint({ members: { platform: { ...QUIET.platform, gpus: { count: 8 } } } })).toEqual([]);
+  });
+
   test('reports of confidential VMs need a rule, and rules need the kind', () => {
     const cvm = [{ measurement: hex('a').repeat(2).slice(0, 96) }];
     expect(lint({ members: { attesters: { trust: ['cvm-report'] } } }).join()).toContain(
@@ -153,7 +185,9 @@ describe('hardware', () => {
     expect(lint({ members: { attesters: { trust: ['pinned'], allow: { cvm } } } }).join()).toContain(
       'allow.cvm has no effect',
     );
-    expect(lint({ members: { attesters: { trust: ['cvm-report'], allow: { cvm } } } })).toEqual([]);
+    const members = { attesters: { trust: ['cvm-report'], allow: { cvm } } };
+    expect(lint({ members, profile: 'development' })).toEqual([]);
+    expect(lint({ members })).toEqual([expect.stringContaining('the measurement of plain firmware is everybody’s')]);
   });
 });
 
@@ -202,7 +236,8 @@ describe('the release policy', () => {
       { claim: 'tdx.rtmrs.3', equals: hex('a', 96) },
       { claim: 'gpu.7.driver_version', equals: '550.144.03' },
     ];
-    expect(lint({ members: release(...known) })).toEqual([]);
+    const members = { ...release(...known), platform: { ...QUIET.platform, gpus: { count: 8 } } };
+    expect(lint({ members })).toEqual([]);
     const typos = release(
       { anyOf: [{ claim: 'tpm.save', equals: true }] },
       { claim: 'tpm.pcrs.sha256.24', exists: true },
