@@ -1,33 +1,75 @@
 import type { KeyVersionRecord } from '../../release/records.js';
-import type { ReleaseFacts, ReleaseQuery } from '../../release/store.js';
+import type { ReleaseFacts } from '../../release/store.js';
 import type { Contents } from '../rows/contents.js';
-import { fold } from '../rows/label.js';
 import type { Snapshot } from '../rows/state-watch.js';
 import type { Tables } from './tables.js';
-import { stateOf, versionsOf } from './view.js';
+import { versionsOf } from './view.js';
 
-/** The facts of one release, in the read transaction under way. Every row is authenticated; nothing is awaited. */
-export function factsOf(tables: Tables, snapshot: Snapshot, query: ReleaseQuery): ReleaseFacts {
-  const spki = query.akSpkiSha256;
-  const key = tables.keys.get(snapshot, query.key);
+/*
+ * What decides a release, in parts: each is asked for by many releases that have nothing else in common. Every row is
+ * authenticated; nothing is awaited. Names are folded.
+ */
+
+/** The read transaction under way. */
+export interface Moment {
+  readonly tables: Tables;
+  readonly snapshot: Snapshot;
+}
+
+export type DeploymentFacts = Pick<ReleaseFacts, 'deployment' | 'deploymentFrozen' | 'policies'>;
+export type KeyFacts = Pick<ReleaseFacts, 'key' | 'keyFrozen' | 'version'>;
+export type AkFacts = Pick<ReleaseFacts, 'attester' | 'akRevoked'>;
+
+export function deploymentFacts({ tables, snapshot }: Moment, name: string): DeploymentFacts {
   return {
-    state: stateOf(snapshot.state),
-    deployment: tables.deployments.get(snapshot, query.deployment),
-    deploymentFrozen: tables.freezes.has(snapshot, `deployment/${fold(query.deployment)}`),
-    policies: tables.policyLinks.of(snapshot, query.deployment),
-    key,
-    keyFrozen: tables.freezes.has(snapshot, `key/${fold(query.key)}`),
-    version: key === undefined ? undefined : versionOf(tables, snapshot, key.name, query.version),
-    attester: spki === undefined ? undefined : tables.attesters.get(snapshot, spki),
-    akRevoked: spki !== undefined && tables.revocations.has(snapshot, spki),
-    revoked: (query.identities ?? []).filter((identity) => tables.revocations.has(snapshot, identity)),
+    deployment: tables.deployments.get(snapshot, name),
+    deploymentFrozen: tables.freezes.has(snapshot, `deployment/${name}`),
+    policies: tables.policyLinks.of(snapshot, name),
   };
 }
 
-/** Bytes of memory that facts take, rather too many than too few: what may be large in them is the deployment and what it accepts. */
-export function memoryOf({ deployment, policies }: ReleaseFacts): number {
+export function keyFacts({ tables, snapshot }: Moment, name: string, version: string): KeyFacts {
+  const key = tables.keys.get(snapshot, name);
+  return {
+    key,
+    keyFrozen: tables.freezes.has(snapshot, `key/${name}`),
+    version: key === undefined ? undefined : versionOf(tables, snapshot, key.name, version),
+  };
+}
+
+export function akFacts({ tables, snapshot }: Moment, spkiSha256: string): AkFacts {
+  return {
+    attester: tables.attesters.get(snapshot, spkiSha256),
+    akRevoked: tables.revocations.has(snapshot, spkiSha256),
+  };
+}
+
+export function isRevoked({ tables, snapshot }: Moment, identity: string): boolean {
+  return tables.revocations.has(snapshot, identity);
+}
+
+/* Bytes of memory that a part takes, rather too many than too few. */
+
+/** What may be large is the deployment, and what it accepts. */
+export function bytesOfDeployment({ deployment, policies }: DeploymentFacts): number {
   const document = deployment === undefined ? 0 : JSON.stringify(deployment.deployment).length;
-  return 8192 + 4 * document + 1024 * policies.length;
+  return 4096 + 4 * document + 1024 * policies.length;
+}
+
+export function bytesOfKey({ key, version }: KeyFacts): number {
+  return 4096 + 256 * (key?.deployments.length ?? 0) + (version?.ciphertext.length ?? 0);
+}
+
+export function bytesOfAk({ attester }: AkFacts): number {
+  if (attester === undefined) return 1024;
+  const { publicArea, deployments, enrolments = [] } = attester;
+  const certificates = enrolments.flatMap(({ ek }) => ek.certificates);
+  const parts = deployments.length + 4 * enrolments.length + certificates.length;
+  return certificates.reduce((sum, { length }) => sum + length, 2048 + publicArea.length + 256 * parts);
+}
+
+export function bytesOfRevocation(): number {
+  return 512;
 }
 
 const MAX_LATEST = 16_384;

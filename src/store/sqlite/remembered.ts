@@ -1,27 +1,32 @@
-/** Results that are remembered at one time. */
-const MAX_RESULTS = 1024;
-/** Bytes of memory that they may take, about. What one deployment accepts may be a megabyte, and anybody may ask about it under many names. */
-const MAX_BYTES = 32 * 1024 * 1024;
-
-/** Results by name, as long as they are few and small enough together; one too many takes the place of all others. */
-export class Remembered {
-  readonly #results = new Map<string, unknown>();
+/**
+ * Results by name, as long as they are few and small enough together; one too many takes the place of all others. What one
+ * deployment accepts may be a megabyte, and anybody may ask about names of all kinds.
+ */
+export class Remembered<T> {
+  readonly #bytesOf: (result: T) => number;
+  readonly #maxResults: number;
+  readonly #maxBytes: number;
+  readonly #results = new Map<string, { readonly result: T }>();
   #bytes = 0;
 
-  has(name: string): boolean {
-    return this.#results.has(name);
+  /** `bytesOf`: of memory that a result takes, rather too many than too few. */
+  constructor(bytesOf: (result: T) => number, maxResults: number, maxBytes: number) {
+    this.#bytesOf = bytesOf;
+    this.#maxResults = maxResults;
+    this.#maxBytes = maxBytes;
   }
 
-  get(name: string): unknown {
-    return this.#results.get(name);
-  }
-
-  /** `bytes`: of memory that the result takes, rather too many than too few. */
-  set(name: string, result: unknown, bytes: number): void {
-    if (this.#results.size >= MAX_RESULTS || this.#bytes + bytes > MAX_BYTES) this.clear();
-    if (bytes > MAX_BYTES) return;
-    this.#results.set(name, result);
+  /** Undefined where it is not known, unless it can be read now. */
+  of(name: string, read: (() => T) | undefined): T | undefined {
+    const known = this.#results.get(name);
+    if (known !== undefined || read === undefined) return known?.result;
+    const result = read();
+    const bytes = this.#bytesOf(result);
+    if (this.#results.size >= this.#maxResults || this.#bytes + bytes > this.#maxBytes) this.clear();
+    if (bytes > this.#maxBytes) return result;
+    this.#results.set(name, { result });
     this.#bytes += bytes;
+    return result;
   }
 
   clear(): void {
