@@ -16,6 +16,6 @@ export default {
   },
   testTimeout: 30_000,
   // Jest would leave one core of two idle, and many tests wait for processes that they start.
-  maxWorkers: 2,
+  maxWorkers: 3,
   reporters: ['default', '<rootDir>/scripts/jest-summary.js'],
 };
