@@ -7,12 +7,13 @@ import { type HardwareTrust, NO_COLLATERAL } from '../../src/endorsement/collate
 import { withSimulator } from '../../src/endorsement/hardware-roots.js';
 import { KnownPaths } from '../../src/endorsement/known-paths.js';
 import { expectedField, policyHash } from '../../src/policy/policy-hash.js';
-import type { ReleaseOutcome, ReleaseRequest } from '../../src/release/broker.js';
+import type { ReleaseOutcome } from '../../src/release/broker.js';
 import { createBroker } from '../../src/release/create-broker.js';
 import { cvmTrust } from '../../src/release/ak-trust.js';
 import { simulatedHclReport } from '../../src/simulator/hcl.js';
 import { makerRoots, simulatedMakers } from '../../src/simulator/makers.js';
 import { SimulatedSnp } from '../../src/simulator/snp.js';
+import type { NeededPcrs } from '../../src/workload/attester.js';
 import { createRecipient } from '../../src/workload/recipient.js';
 import { authorities, ISSUER, token } from '../evidence/authority/tokens.js';
 import { ADMIN, bootedMachine, deploymentDocument, POLICY, TestBroker, valueOf } from '../helpers/test-broker.js';
@@ -29,7 +30,7 @@ type Machine = Awaited<ReturnType<typeof bootedMachine>>;
 /** Sends what `evidence` makes for a fresh challenge; whether the deployment can be applied at all is part of the outcome. */
 async function outcomeOf(
   change: Record<string, unknown>,
-  evidence: (base: Buffer, pcrs: Record<string, number[]>) => Promise<object>,
+  evidence: (base: Buffer, pcrs: NeededPcrs) => Promise<object>,
   pinned?: Machine,
 ): Promise<ReleaseOutcome> {
   const running = await TestBroker.start({ profile: 'production' });
@@ -51,8 +52,8 @@ async function outcomeOf(
     const { nonce, broker: id, pcrs } = valueOf(await broker.issueChallenge(asked));
     const { jwk: recipient, thumbprint } = await createRecipient('P-256');
     const base = releaseBinding({ broker: id, ...asked, nonce, recipient: thumbprint, version: 'latest' });
-    const sent = await evidence(base, pcrs as Record<string, number[]>);
-    return await broker.release({ nonce, ...asked, recipient, evidence: sent } as unknown as ReleaseRequest);
+    const sent = await evidence(base, pcrs);
+    return await broker.release({ nonce, ...asked, recipient, evidence: sent });
   } finally {
     await running.close();
   }
@@ -112,11 +113,10 @@ describe('a genuine report of a confidential VM', () => {
     const machine = await bootedMachine();
     const { plain } = processor(KNOWN);
     const outcome = await outcomeOf({ attesters: byReport({ measurement: MEASUREMENT }) }, async (base, pcrs) => {
-      const { ak: _, ...tpm } = await machine.evidence(base, pcrs);
+      const { quoted, signature, pcrs: values } = await machine.evidence(base, pcrs);
       // Any certificate of the key: nobody believes it, but it stands in for the public area.
-      const [ownCertificate] = (await selfCertified(machine)) ?? [];
       return {
-        tpm: { ...tpm, ak_certificates: [base64url(ownCertificate ?? Buffer.alloc(0))] },
+        tpm: { quoted, signature, pcrs: values, ak_certificates: (await selfCertified(machine)).map(base64url) },
         ...plain(base, machine),
       };
     });
@@ -129,7 +129,7 @@ describe('a genuine report of a confidential VM', () => {
       version: '1.0.0',
       anyOf: [{ authority: 'portcullis', allOf: [{ claim: 'hcl.secure_boot', equals: true }] }],
     };
-    const send = (fields: object) => async (base: Buffer, pcrs: Record<string, number[]>) => ({
+    const send = (fields: object) => async (base: Buffer, pcrs: NeededPcrs) => ({
       ...{ tpm: await machine.evidence(base, pcrs), ...processor(fields).hcl(machine, { 'secure-boot': true }) },
     });
     const known = { release, attesters: byReport({ measurement: MEASUREMENT }) };
@@ -146,7 +146,7 @@ describe('a genuine report of a confidential VM', () => {
   test('is not enough where the policy is in HOST_DATA and a paravisor runs the machine, unless PCRs pin the rest', async () => {
     const machine = await bootedMachine('rsassa');
     const hostData = Buffer.from(expectedField('snp.host_data', policyHash(POLICY).sha256), 'hex');
-    const send = async (base: Buffer, pcrs: Record<string, number[]>) => ({
+    const send = async (base: Buffer, pcrs: NeededPcrs) => ({
       ...{ tpm: await machine.evidence(base, pcrs), ...processor({ ...KNOWN, hostData }).hcl(machine) },
     });
     const change = { measurement: { source: 'snp.host_data' }, attesters: byReport({ measurement: MEASUREMENT }) };
@@ -181,7 +181,7 @@ describe('a token of a configured authority', () => {
   };
   const release = { version: '1.0.0', anyOf: [{ authority: ISSUER, allOf: [{ claim: 'isolated', equals: true }] }] };
   const change = { release, attesters: { trust: ['pinned'] } };
-  const send = (machine: Machine, about: Machine) => async (base: Buffer, pcrs: Record<string, number[]>) => ({
+  const send = (machine: Machine, about: Machine) => async (base: Buffer, pcrs: NeededPcrs) => ({
     tpm: await machine.evidence(base, pcrs),
     tokens: [tokenFor(base, about)],
   });
@@ -194,12 +194,12 @@ describe('a token of a configured authority', () => {
 
   test('that answers another nonce is unbound, and its claims are not missed elsewhere', async () => {
     const machine = await bootedMachine('rsassa');
-    const stale = async (base: Buffer, pcrs: Record<string, number[]>) => ({
+    const stale = async (base: Buffer, pcrs: NeededPcrs) => ({
       tpm: await machine.evidence(base, pcrs),
       tokens: [tokenFor(sha256(base), machine)],
     });
     expect(reasonOf(await outcomeOf(change, stale, machine))).toBe('evidence.unbound');
-    const without = async (base: Buffer, pcrs: Record<string, number[]>) => ({
+    const without = async (base: Buffer, pcrs: NeededPcrs) => ({
       tpm: await machine.evidence(base, pcrs),
     });
     expect(reasonOf(await outcomeOf(change, without, machine))).toBe('policy.claims');
