@@ -38,7 +38,7 @@ export function verifyTdx(evidence: TdxEvidence, trust: HardwareTrust, rules: Td
   const pck = chain.value;
   const enclave = verifyQuotingEnclave(quote, pck.key);
   if (!enclave.ok) return enclave;
-  const signature = verifyQuoteSignature(quote);
+  const signature = verifyQuoteSignature(quote, pck.key);
   if (!signature.ok) return signature;
   const domain = judgeTrustDomain(quote.body, rules);
   if (!domain.ok) return domain;

@@ -80,10 +80,14 @@ describeWithVectors('quotes of real machines', () => {
 
   test.each(files)('%s is signed by an attestation key that its PCK vouches for', (file) => {
     const quote = parseTdxQuote(quoteIn(file));
-    expect(verifyQuotingEnclave(quote, parseCertificate(quote.certificates[0]!).publicKey())).toMatchObject({
-      ok: true,
-    });
-    expect(verifyQuoteSignature(quote)).toMatchObject({ ok: true });
+    const pck = parseCertificate(quote.certificates[0]!).publicKey();
+    expect(verifyQuotingEnclave(quote, pck)).toMatchObject({ ok: true });
+    expect(verifyQuoteSignature(quote, pck)).toMatchObject({ ok: true });
+    // The key that is kept with the PCK is for these bytes alone.
+    const other = parseTdxQuote(quoteIn(files.find((each) => each !== file)!));
+    const replaced = { ...quote, attestationKey: other.attestationKey };
+    expect(verifyQuoteSignature(replaced, pck)).toMatchObject({ reason: 'tdx.signature' });
+    expect(verifyQuoteSignature(quote, pck)).toMatchObject({ ok: true });
   });
 
   test.each([
