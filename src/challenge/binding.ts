@@ -2,7 +2,7 @@ import { canonicalJson } from '../bytes/canonical-json.js';
 import { sha256 } from '../crypto/digest.js';
 
 /** The most devices that one binding covers. */
-const MAX_DEVICES = 16;
+export const MAX_DEVICES = 16;
 
 /**
  * What one release request is for. The names are those of the challenge answer, byte for byte.

@@ -1,12 +1,13 @@
 import type { Json } from '../bytes/canonical-json.js';
+import { MAX_DEVICES } from '../challenge/binding.js';
 import type { GpuEvidence } from './gpu/evidence.js';
 import type { HclEvidence } from './hcl/evidence.js';
 import type { SnpEvidence } from './snp/evidence.js';
 import type { TdxEvidence } from './tdx/evidence.js';
 import type { TpmEvidence } from './tpm/evidence.js';
 
-/** The most devices that one binding covers, and the most tokens: one for each, one over all, and some of others. */
-export const MAX_GPUS = 16;
+/** The most devices that are taken, and the most tokens: one for each, one over all, and some of others. */
+export const MAX_GPUS = MAX_DEVICES;
 export const MAX_TOKENS = 24;
 
 /** The member `evidence` of a release request, as received: bytes are base64url without padding, certificates DER. Empty members count as absent. */

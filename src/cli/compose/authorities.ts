@@ -1,8 +1,10 @@
+import { accessSync, constants } from 'node:fs';
 import { resolve } from 'node:path';
 import { MalformedError } from '../../bytes/malformed-error.js';
 import { authorityKeys, type FetchedAuthorityKeys } from '../../collateral/authority-keys.js';
 import type { Config } from '../../config/config.js';
 import { UsageError } from '../outcome.js';
+import { whyUnreadable } from '../read-input.js';
 import type { Trouble } from './trouble.js';
 
 /**
@@ -13,6 +15,7 @@ export function openAuthorities(
   authorities: Config['authorities'],
   trouble: Trouble = () => undefined,
 ): FetchedAuthorityKeys {
+  for (const { ca } of authorities) if (ca !== undefined) assertReadable(ca);
   try {
     return authorityKeys(
       authorities.map(({ ca, jwks, ...others }) => ({
@@ -25,5 +28,13 @@ export function openAuthorities(
   } catch (error) {
     if (error instanceof MalformedError) throw new UsageError(`authorities: ${error.message}`);
     throw error;
+  }
+}
+
+function assertReadable(ca: string): void {
+  try {
+    accessSync(ca, constants.R_OK);
+  } catch (error) {
+    throw new UsageError(`authorities: ca: ${ca}: ${whyUnreadable(error)}`);
   }
 }

@@ -5,6 +5,7 @@
 import { MalformedError } from '../../bytes/malformed-error.js';
 import { type AttestationResult, claimTree, type ClaimTree } from '../../claims/claims.js';
 import { accept, reject, type Result } from '../../reason/reason.js';
+import { MAX_TOKENS } from '../evidence.js';
 import type { AuthorityKeys } from './authority-keys.js';
 import { namedAks } from './named-aks.js';
 import { checkNonce } from './nonce.js';
@@ -14,9 +15,6 @@ import { parseToken, type ParsedToken } from './token.js';
 import { tokenClaims } from './token-claims.js';
 
 export type { AuthorityKeys };
-
-/** Tokens of one request. */
-export const MAX_TOKENS = 32;
 
 /** A device that an authority vouches for, as a platform token of NVIDIA's service names it. */
 export interface AttestedDevice {
@@ -49,7 +47,7 @@ export interface TokenExpectations {
 }
 
 /**
- * Verifies the attestation tokens of a request: all of them, or none counts. evidence.malformed: more than 32, the same twice, or
+ * Verifies the attestation tokens of a request: all of them, or none counts. evidence.malformed: more than 24, the same twice, or
  * one that does not parse. token.untrusted, collateral.unavailable, token.invalid: see `verifySigned`. evidence.unbound: a nonce
  * other than the expected one, or none; a device token of NVIDIA's that no platform token names. token.invalid: see
  * `joinPlatform`; also the same device twice. NOT verified: what else a token says, which is for release policies.

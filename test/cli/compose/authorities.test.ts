@@ -21,3 +21,10 @@ test('keys of an authority that cannot be had are told, with the cause and witho
     await keys.close();
   }
 });
+
+test('a CA file that is not there is a mistake in the configuration, which names it', () => {
+  const ca = `${server.caFile}.missing`;
+  expect(() => openAuthorities([{ issuer: server.origin, ca }])).toThrow(
+    `authorities: ca: ${ca}: there is no such file`,
+  );
+});
