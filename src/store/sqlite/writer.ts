@@ -10,6 +10,13 @@ const LOCK_WAIT_MS = 2000;
 const LOCK_RETRY_MS = 4;
 /** Requests that share one COMMIT at most: more would hold up what waits behind them. */
 const MAX_BATCH = 256;
+/**
+ * A batch that several shared is paid once, in CPU and in the pages that other processes made this one read again. So where they have come in
+ * numbers a moment ago, the next batch waits for more of them; a request that comes alone waits for nobody.
+ */
+const GATHER_MS = 5;
+const SEVERAL = 4;
+const MOMENT_MS = 50;
 /** Requests that may wait; beyond that the store is overloaded and says so. */
 const MAX_PENDING = 16_384;
 
@@ -48,6 +55,8 @@ export class Writer<B extends SharedBatch> {
   #tail: Promise<unknown> = Promise.resolve();
   readonly #pending: Request<B>[] = [];
   #draining: Promise<void> | undefined;
+  /** When several requests shared a batch last. */
+  #severalAtMs = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   /** `prepareBatch` reads, inside the shared transaction, what its requests have in common. `observe` hears of every COMMIT, and of every failure. */
@@ -130,7 +139,7 @@ export class Writer<B extends SharedBatch> {
 
   async #drain(): Promise<void> {
     do {
-      await nextTurn();
+      await (performance.now() - this.#severalAtMs < MOMENT_MS ? pause(GATHER_MS) : nextTurn());
       await this.#flush();
     } while (this.#pending.length > 0);
     this.#draining = undefined;
@@ -158,6 +167,7 @@ export class Writer<B extends SharedBatch> {
         return attempt((request, prepared) => this.#inSavepoint(request, prepared));
       });
       batch?.committed();
+      if (answers.length >= SEVERAL) this.#severalAtMs = performance.now();
       for (const answer of answers) answer();
     } catch (error) {
       for (const request of taken ?? this.#pending.splice(0)) request.reject(error);
