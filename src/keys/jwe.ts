@@ -13,7 +13,7 @@ const TAG_BYTES = 16;
 
 /** A content key as the recipient gets it, with the header members that its algorithm needs. */
 interface EncryptedKey {
-  readonly header: Readonly<Record<string, unknown>>;
+  readonly header: { readonly alg: string; readonly epk?: Agreement['epk'] };
   readonly encryptedKey: Buffer;
 }
 
@@ -47,7 +47,7 @@ function withContentKey(
   const contentKey = random(CONTENT_KEY_BYTES);
   try {
     const { header, encryptedKey } = encryptKey(contentKey);
-    const members = { ...header, enc: 'A256GCM', kid, cty: 'jwk+json' };
+    const members = { alg: header.alg, epk: header.epk, enc: 'A256GCM', kid, cty: 'jwk+json' };
     const encodedHeader = toBase64url(Buffer.from(JSON.stringify(members), 'utf8'));
     const box = seal(contentKey, random(IV_BYTES), plaintext, Buffer.from(encodedHeader, 'ascii'));
     const parts = [

@@ -9,7 +9,7 @@ import type { Decision } from '../policy/decision.js';
 import { evaluatePolicy } from '../policy/evaluate.js';
 import { accept, type Result } from '../reason/reason.js';
 import { type AkTrusted, cvmTrust } from './ak-trust.js';
-import { attest, type Attested } from './attest.js';
+import { attest } from './attest.js';
 import type { Denial, ReleaseRequest } from './broker.js';
 import type { Circumstances, Presented } from './circumstances.js';
 import { type DecidingFacts, entitle, type Entitlement, usable, type VersionState } from './entitlement.js';
@@ -58,7 +58,7 @@ export function appraise<V extends VersionState>(
   if (!attested.ok) return attested;
 
   if (isUnverified(evidence.value, besides, rules)) throw new Error('evidence was not verified before its appraisal');
-  const { pcrs, trust } = attested.value;
+  const { ak, pcrs, trust, clock } = attested.value;
   const claims = mergeClaims(
     attested.value.claims,
     ...hardwareClaims(besides, cvmTrust(circumstances, facts, rules).ok),
@@ -71,6 +71,9 @@ export function appraise<V extends VersionState>(
 
   const { decision, policySha256 } = policy.value;
   const detail = saltedDecision(decision, circumstances.salt);
+  const cvm = besides?.cvm?.ok === true ? besides.cvm.value.cvm : undefined;
+  const gpus = besides?.devices?.ok === true ? evidence.value.gpus.length : 0;
+  // No spread among so many members: it would make an object that is slow to read.
   const entry = {
     profile: circumstances.profile,
     broker,
@@ -80,34 +83,20 @@ export function appraise<V extends VersionState>(
     policy_sha256: policySha256,
     policy_sha384: rules.measurement.bank === 'sha384' ? sha384Of(facts.policies, policySha256) : undefined,
     recipient: recipient.thumbprint,
-    ...identityMembers(attested.value),
-    ...hardwareMembers(besides, evidence.value.gpus.length),
-    boot: bootChain(rules),
-    evidence_sha256: sha256Hex(canonicalJson(request.evidence as unknown as Json)),
-    nonce_sha256: sha256Hex(fresh.value.bytes),
-    decision_sha256: sha256Hex(detail),
-  };
-  const { clock } = attested.value;
-  return accept({ entitlement: entitled.value, nonce: fresh.value, trust, clock, claims, decision, detail, entry });
-}
-
-function identityMembers({ ak, trust }: Attested) {
-  return {
     ak_name: ak?.name ?? 'none',
     ak_spki_sha256: ak?.spkiSha256,
     ak_trust: trust.kind,
     ak_allowed_by: trust.allowedBy,
     ek_spki_sha256: trust.ekSpkiSha256,
+    cvm: cvm?.kind,
+    cvm_measurement: cvm?.measurement,
+    gpus: gpus > 0 ? gpus : undefined,
+    boot: bootChain(rules),
+    evidence_sha256: sha256Hex(canonicalJson(request.evidence as unknown as Json)),
+    nonce_sha256: sha256Hex(fresh.value.bytes),
+    decision_sha256: sha256Hex(detail),
   };
-}
-
-/** What was verified beside the quote: nothing that was refused gets here. */
-function hardwareMembers(besides: BesidesQuote | undefined, sent: number) {
-  const { cvm, devices } = besides ?? {};
-  return {
-    ...(cvm?.ok === true ? { cvm: cvm.value.cvm.kind, cvm_measurement: cvm.value.cvm.measurement } : {}),
-    ...(devices?.ok === true && sent > 0 ? { gpus: sent } : {}),
-  };
+  return accept({ entitlement: entitled.value, nonce: fresh.value, trust, clock, claims, decision, detail, entry });
 }
 
 /**

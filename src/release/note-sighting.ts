@@ -7,7 +7,7 @@ import type { Appraisal } from './appraise.js';
 import type { ReleaseRequest } from './broker.js';
 import type { BrokerContext } from './context.js';
 import type { VersionState } from './entitlement.js';
-import type { AttesterRecord, Sighting } from './records.js';
+import type { AttesterRecord } from './records.js';
 import type { ReleaseFacts } from './store.js';
 import { enrolmentFor } from './vouchers.js';
 
@@ -25,14 +25,16 @@ export function noteTrusted(
   seenAtMs: number,
 ): void {
   sightings.note({
-    ...identityOf(ak),
+    spkiSha256: ak.spkiSha256,
+    akName: ak.name,
+    publicArea: ak.publicArea,
     deployment: entitlement.deployment.name,
     trust: trust.kind,
     state: 'trusted',
     certificates: evidence.akCertificates,
     seenAtMs,
     challengedAtMs: nonce.issuedAtMs,
-    ...(clock === undefined ? {} : { clock }),
+    clock,
   });
 }
 
@@ -62,21 +64,15 @@ export function notePending(
   });
   if (!quote.ok) return;
   sightings.note({
-    ...identityOf(ak),
+    spkiSha256: ak.spkiSha256,
+    akName: ak.name,
+    publicArea: ak.publicArea,
     deployment,
     trust: quote.value.trust.kind,
     state: 'pending',
     certificates: evidence.akCertificates,
     seenAtMs,
   });
-}
-
-function identityOf({
-  spkiSha256,
-  name,
-  publicArea,
-}: AkIdentity): Pick<Sighting, 'spkiSha256' | 'akName' | 'publicArea'> {
-  return { spkiSha256, akName: name, publicArea };
 }
 
 /** What would make it believable, in the order in which a deployment asks. */

@@ -127,7 +127,7 @@ export interface Sighting {
   /** When the nonce of its quote was issued: the quote was made between then and `seenAtMs`. Default: `seenAtMs`. */
   readonly challengedAtMs?: number;
   /** Of the newest verified quote; undefined before there was one. */
-  readonly clock?: TpmClock;
+  readonly clock?: TpmClock | undefined;
 }
 
 /** A sighting as the inventory keeps it: what was newest, and what is known from before. NOT authenticated. */

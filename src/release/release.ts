@@ -92,7 +92,7 @@ async function appraiseAndCommit(
   const gathered = await gather(context, presented, seen?.ak, circumstancesOf(context));
   if (gathered === 'changed') return gathered;
   const { facts, besides, circumstances } = gathered;
-  const appraised = appraise({ ...presented, besides }, facts, circumstances);
+  const appraised = appraise({ request, recipient: recipient.value, evidence, besides }, facts, circumstances);
   if (!appraised.ok) {
     if (appraised.reason === 'ak.pending' && seen !== undefined) {
       const extraData = besides?.extraData;
@@ -216,8 +216,9 @@ function withReport(before: Circumstances, report: BesidesQuote, ak: AkIdentity 
 /** What is so at this moment, beside the facts of the store. */
 function circumstancesOf(context: BrokerContext): Circumstances {
   const { broker, profile, challengeTtlMs, nonceKey, aks } = context;
+  const { simulatorCa, nowMs, anchors, paths, revocationLists } = vouchersOf(context);
   const salt = toHex(context.random(DECISION_SALT_BYTES));
-  return { ...vouchersOf(context), broker, profile, challengeTtlMs, nonceKey, aks, salt };
+  return { simulatorCa, nowMs, anchors, paths, revocationLists, broker, profile, challengeTtlMs, nonceKey, aks, salt };
 }
 
 function replayed(): Denial {

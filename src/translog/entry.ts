@@ -1,5 +1,5 @@
 import { toBase64url } from '../bytes/base64url.js';
-import { canonicalJson, type Json } from '../bytes/canonical-json.js';
+import { canonicalText, type Json } from '../bytes/canonical-json.js';
 import { MalformedError } from '../bytes/malformed-error.js';
 import { entryFault, nameMembers } from './entry-schemas.js';
 import { isEntryType } from './entry-types.js';
@@ -41,15 +41,14 @@ export function composeEntry(
 ): ComposedEntry {
   if (body['names'] !== undefined) throw new Error(`a log entry of type ${type} sets the member names by itself`);
   const salted = pseudonyms === undefined ? undefined : saltNames(type, body, pseudonyms);
-  const entry = inOrder({
+  const entry = {
     ...body,
     ...salted?.replaced,
     type,
     time: new Date(at.timeMs).toISOString(),
     state_generation: String(at.generation),
-  });
-  const plain = JSON.stringify(entry);
-  const text = isPlain(entry, plain) ? plain : canonicalJson(entry).toString('utf8');
+  };
+  const text = canonicalText(entry);
   const bytes = Buffer.byteLength(text, 'utf8');
   if (bytes > MAX_ENTRY_BYTES) {
     throw new RangeError(
@@ -79,32 +78,22 @@ export function parseEntry(text: string): Members {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new MalformedError('log entry: not a JSON object');
   }
-  if (!isPlain(value, text) && canonicalJson(value as Json).toString('utf8') !== text) {
+  if (!isPlain(value, text) && canonicalText(value as Json) !== text) {
     throw new MalformedError('log entry: not in canonical form');
   }
   return value as Members;
 }
 
-/** The members that are there, by UTF-16 code units. */
-function inOrder(body: EntryBody): EntryBody {
-  const ordered: Record<string, Json> = {};
-  for (const member of Object.keys(body).sort()) {
-    const value = body[member];
-    if (value !== undefined) ordered[member] = value;
-  }
-  return ordered;
-}
-
 /**
  * Whether `text`, which JSON.parse read as this value, is sure to be its canonical form. Without a backslash each string
  * stands for itself, so text that is as long as the canonical form has room for nothing else: no space, no member twice.
- * False does not say that it is not canonical: then only the slow way, canonicalJson, knows.
+ * False does not say that it is not canonical: then only the slow way, canonicalText, knows.
  */
 function isPlain(value: object, text: string): boolean {
   return !text.includes('\\') && text.isWellFormed() && plainLength(value, 0) === text.length;
 }
 
-/** Entries of ours are flat but for lists; what is nested deeper is left to canonicalJson, which bounds it. */
+/** Entries of ours are flat but for lists; what is nested deeper is left to canonicalText, which bounds it. */
 const MAX_PLAIN_DEPTH = 8;
 
 /**
