@@ -2,8 +2,8 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import { StoreUnavailableError } from '../../release/store.js';
 import type { Connection } from './connection.js';
 import { asStoreError, isBusy } from './errors.js';
-import { verifySchema } from './migrations.js';
-import { prepareTables, type Tables } from './tables.js';
+import { Session } from './session.js';
+import type { Tables } from './tables.js';
 
 /** How long a write waits for another process to let the lock go. */
 const LOCK_WAIT_MS = 2000;
@@ -274,41 +274,5 @@ function settle<B>({ resolve, reject }: Request<B>, answer: () => unknown): void
     resolve(answer());
   } catch (error) {
     reject(error);
-  }
-}
-
-/** A connection with its statements, and the schema that they were prepared for. */
-class Session {
-  readonly connection: Connection;
-  readonly tables: Tables;
-  readonly savepoint;
-  readonly release;
-  readonly rollbackTo;
-  readonly #schemaVersion;
-  readonly #dataVersion;
-  #verified: unknown;
-
-  constructor(connection: Connection) {
-    this.connection = connection;
-    const { db } = connection;
-    this.tables = prepareTables(db);
-    this.savepoint = db.prepare('SAVEPOINT request');
-    this.release = db.prepare('RELEASE request');
-    this.rollbackTo = db.prepare('ROLLBACK TO request');
-    this.#schemaVersion = db.prepare('PRAGMA schema_version').pluck();
-    this.#dataVersion = db.prepare('PRAGMA data_version').pluck();
-  }
-
-  /** Another value whenever another connection, of this process or of any, has committed something; comparable on this connection alone. */
-  dataVersion(): unknown {
-    return this.#dataVersion.get();
-  }
-
-  /** Looks at the schema again whenever it has changed. */
-  assertSchema(): void {
-    const version = this.#schemaVersion.get();
-    if (version === this.#verified) return;
-    verifySchema(this.connection.db);
-    this.#verified = version;
   }
 }
