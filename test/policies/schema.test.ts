@@ -27,7 +27,7 @@ test('a validator that knows nothing of ours takes the published schema and the 
 test.each([
   ['file', DeploymentFileSchema],
   ['wire', DeploymentWireSchema],
-])('the %s schema closes every object and bounds every string and list', (_, schema) => {
+])('the %s schema is valid, and closes every object and bounds every string and list', (_, schema) => {
   const open: string[] = [];
   const visit = (node: unknown, at: string): void => {
     if (typeof node !== 'object' || node === null) return;
@@ -45,4 +45,5 @@ test.each([
   };
   visit(schema, '');
   expect(open).toEqual([]);
+  expect(new Ajv2020().validateSchema(schema)).toBe(true);
 });

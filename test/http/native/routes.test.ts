@@ -138,6 +138,14 @@ describe('the route table, the running router and the document', () => {
     `);
   });
 
+  test('every schema of a body is valid', () => {
+    for (const { operationId, body } of running.native.routes) {
+      if (body === undefined) continue;
+      const ajv = new Ajv2020({ strict: false });
+      expect([operationId, ajv.validateSchema(body), ajv.errors]).toEqual([operationId, true, null]);
+    }
+  });
+
   test('every path parameter is declared, and every operation has an id of its own', () => {
     for (const route of running.native.routes) {
       const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
