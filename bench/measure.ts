@@ -29,7 +29,8 @@ export interface Measured {
   readonly databaseCpuSeconds: () => number;
 }
 
-const MEMORY_INTERVAL_MS = 250;
+/** To add up the pages of a process stops it, and the generator, for milliseconds. */
+const MEMORY_INTERVAL_MS = 1000;
 
 /**
  * Runs one load and measures it. Connections are open, and prepared requests made, before the clock starts. Throws where the
