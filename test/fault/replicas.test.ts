@@ -12,10 +12,10 @@ import { isGone } from './killed-brokers.js';
 import { Replicas } from './replicas.js';
 
 /*
- * Two broker processes on one PostgreSQL, under load from clients that go to either of them. PORTCULLIS_TEST_KILLS says how often one is
+ * Two broker processes on one PostgreSQL, under load from clients that go to either of them. TEST_KILLS says how often one is
  * killed and started again; in the middle PostgreSQL itself goes down as in a crash.
  */
-const KILLS = Number(process.env['PORTCULLIS_TEST_KILLS'] ?? 4);
+const KILLS = Number(process.env['TEST_KILLS'] ?? 4);
 const CLIENTS = 6;
 const RECOVERY_MS = 20_000;
 
