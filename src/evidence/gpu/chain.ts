@@ -6,8 +6,9 @@ import type { Purpose } from '../../endorsement/certificate-checks.js';
 import type { Collateral, HardwareTrust } from '../../endorsement/collateral.js';
 import type { HardwareRoots } from '../../endorsement/hardware-roots.js';
 import { pathIdentities, type RevocableIdentity } from '../../endorsement/identity.js';
-import { NO_REVOCATION_LISTS, type RevocationLists } from '../../endorsement/known-paths.js';
-import type { PathFault, ValidPath } from '../../endorsement/path.js';
+import type { RevocationLists } from '../../endorsement/known-paths.js';
+import type { ValidPath } from '../../endorsement/path.js';
+import { vendorPath } from '../../endorsement/vendor-path.js';
 import { accept, reject, type Rejection, type Result } from '../../reason/reason.js';
 import { PDI_BYTES } from './constants.js';
 
@@ -59,31 +60,15 @@ const lists = new WeakMap<Collateral, RevocationLists>();
  * whether it put a device on hold is only to be learnt from its OCSP responder, which is not asked.
  */
 export function verifyDeviceChain(chain: readonly Buffer[], trust: HardwareTrust): Result<GpuDevice> {
-  const found = pathOf(chain, trust);
+  const { roots, paths, atMs, collateral } = trust;
+  const request = { chain, anchors: roots.nvidiaDevices, atMs, purpose: PURPOSE };
+  const found = vendorPath(paths, 'nvidia-device', request, listsOf(collateral), 'gpu.chain');
   if (!found.ok) return found;
   const { path, withoutCrl } = found.value;
-  if (hasStranger(chain, path, trust.roots)) {
+  if (hasStranger(chain, path, roots)) {
     return reject('gpu.chain', 'a certificate was sent that is not on the path of the leaf');
   }
   return deviceOf(path, withoutCrl);
-}
-
-/** A path that lacks nothing but a CRL is one: signature and content come first, so that a forgery is never told to try again. */
-function pathOf(
-  chain: readonly Buffer[],
-  { roots, paths, atMs, collateral }: HardwareTrust,
-): Result<{ readonly path: ValidPath; readonly withoutCrl: Rejection | undefined }> {
-  const request = { chain, anchors: roots.nvidiaDevices, atMs, purpose: PURPOSE };
-  const path = paths.validate('nvidia-device', request, listsOf(collateral));
-  if (path.ok) return accept({ path, withoutCrl: undefined });
-  if (path.fault !== 'collateral') return chainFault(path);
-  const unlisted = paths.validate('nvidia-device without CRLs', request, NO_REVOCATION_LISTS);
-  if (!unlisted.ok) return chainFault(unlisted);
-  return accept({ path: unlisted, withoutCrl: reject('collateral.unavailable', path.detail) });
-}
-
-function chainFault({ detail }: PathFault): Rejection {
-  return reject('gpu.chain', detail);
 }
 
 /** A certificate that plays no part is refused like a changed one, which it may be, unless it is a pinned root. */

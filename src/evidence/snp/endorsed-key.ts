@@ -4,19 +4,17 @@ import { COMMON_NAME, onlyAttribute } from '../../crypto/x509-name.js';
 import { type Certificate, parseCertificate } from '../../crypto/x509.js';
 import type { Collateral, HardwareTrust } from '../../endorsement/collateral.js';
 import type { AmdGeneration, AmdRoots } from '../../endorsement/hardware-roots.js';
-import { NO_REVOCATION_LISTS, type RevocationLists } from '../../endorsement/known-paths.js';
-import type { PathFault, ValidPath } from '../../endorsement/path.js';
+import type { RevocationLists } from '../../endorsement/known-paths.js';
+import type { ValidPath } from '../../endorsement/path.js';
+import { type VendorPath, vendorPath } from '../../endorsement/vendor-path.js';
 import { accept, reject, type Rejection, type Result } from '../../reason/reason.js';
 import { VEK_NAMES } from './constants.js';
 import { generationOfCpuid, type SnpReport } from './report.js';
 import { issuerOf, parseVek, type Vek } from './vek.js';
 
 /** The key that AMD vouches for, and by which path. */
-export interface EndorsedKey {
+export interface EndorsedKey extends VendorPath {
   readonly vek: Vek;
-  readonly path: ValidPath;
-  /** Where the path is good but for a CRL that is missing or stale: the refusal that waits for every other check. */
-  readonly withoutCrl: Rejection | undefined;
 }
 
 /**
@@ -49,7 +47,9 @@ export function endorsedKey(
   if (leaf === undefined) return noLeaf();
   const roots = trust.roots.amd[generation];
   const chain = certificates.length === 1 ? [leaf, ...roots.intermediates] : certificates;
-  const found = pathOf(chain, roots, trust);
+  const { paths, collateral, requireCrls, atMs } = trust;
+  const request = { chain, anchors: roots.anchors, atMs, purpose: {} };
+  const found = vendorPath(paths, 'snp', request, revocationLists(collateral, requireCrls), 'snp.chain');
   if (!found.ok) return found;
   const { path, withoutCrl } = found.value;
   const vek = orChain(() => vekOf(path.leaf));
@@ -63,25 +63,6 @@ export function endorsedKey(
 
 function noLeaf(): Rejection {
   return reject('snp.chain', 'neither a VCEK nor a VLEK was sent');
-}
-
-/** A path that lacks nothing but a CRL is one: signature and content come first, so that a forgery is never told to try again. */
-function pathOf(
-  chain: readonly Buffer[],
-  { anchors }: AmdRoots,
-  { paths, collateral, requireCrls, atMs }: HardwareTrust,
-): Result<Pick<EndorsedKey, 'path' | 'withoutCrl'>> {
-  const request = { chain, anchors, atMs, purpose: {} };
-  const path = paths.validate('snp', request, revocationLists(collateral, requireCrls));
-  if (path.ok) return accept({ path, withoutCrl: undefined });
-  if (path.fault !== 'collateral') return chainFault(path);
-  const unlisted = paths.validate('snp without CRLs', request, NO_REVOCATION_LISTS);
-  if (!unlisted.ok) return chainFault(unlisted);
-  return accept({ path: unlisted, withoutCrl: reject('collateral.unavailable', path.detail) });
-}
-
-function chainFault({ detail }: PathFault): Rejection {
-  return reject('snp.chain', detail);
 }
 
 interface ListsByPolicy {
