@@ -15,7 +15,7 @@ import type { Row } from './report.js';
 import { figureOf, type Figure } from './statistics.js';
 
 const SMALL: Readonly<Record<Grown, number>> = { keys: 10, attesters: 10, entries: 1000 };
-/** Attesters that take part, taken evenly from all of them: what they need of the generator's memory is the bound. */
+/** Attesters that take part, taken evenly from all of them: fewer than a broker remembers (16,384), so that each is new to it once. */
 const MAX_MACHINES = 16_000;
 const CONNECTIONS = 64;
 const WARM_UP_SECONDS = 3;
@@ -38,8 +38,8 @@ interface Side {
 /**
  * How the cost of a release grows. For keys, attesters and log: a broker that has few of them and one that has many take
  * turns under the same load, and which comes first changes from round to round. Releases are about one of them alone; about
- * any of them, each drawn with equal chance; and about attesters that come for the first time, against few that come again and again,
- * before any of them comes once more.
+ * any of them, each drawn with equal chance; and, of many attesters, about each for the first time since the broker started,
+ * against few that come again and again.
  */
 export async function benchGrowth(
   options: BenchOptions,

@@ -139,7 +139,8 @@ export class Writer<B extends SharedBatch> {
 
   async #drain(): Promise<void> {
     do {
-      await (performance.now() - this.#severalAtMs < MOMENT_MS ? pause(GATHER_MS) : nextTurn());
+      const gathers = this.#pending.length < MAX_BATCH && performance.now() - this.#severalAtMs < MOMENT_MS;
+      await (gathers ? pause(GATHER_MS) : nextTurn());
       await this.#flush();
     } while (this.#pending.length > 0);
     this.#draining = undefined;
