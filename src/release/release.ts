@@ -5,12 +5,13 @@ import { decodeEvidence } from '../evidence/presented.js';
 import { type AkIdentity, presentedAk } from '../evidence/tpm/ak.js';
 import { parseRecipient } from '../keys/recipient.js';
 import { accept, reject, type Result } from '../reason/reason.js';
-import { appraise, freshNonce } from './appraise.js';
+import { type Appraisal, appraise, freshNonce } from './appraise.js';
 import type { Circumstances, Presented } from './circumstances.js';
 import { sealAppraisal } from './archive.js';
 import { attest } from './attest.js';
 import type { Denial, ReleaseOutcome, ReleaseRequest } from './broker.js';
 import type { BrokerContext } from './context.js';
+import type { VersionState } from './entitlement.js';
 import { explain } from './explain.js';
 import {
   type BesidesQuote,
@@ -24,13 +25,13 @@ import {
 import { notePending, noteTrusted, type Seen } from './note-sighting.js';
 import { receiptOf } from './receipt.js';
 import { DECISION_SALT_BYTES } from './salted-decision.js';
-import { type LoggedEntry, type ReleaseFacts, StoreUnavailableError } from './store.js';
+import type { LoggedEntry, ReleaseFacts, ReleaseStore } from './store.js';
 import type { ReleaseView } from './views.js';
 import { vouchersOf, vouchingIdentities } from './vouchers.js';
 import { wrapForRecipient } from './wrap.js';
 
-/** How often a release is appraised anew because administration changed something meanwhile, before it gives up. */
-const MAX_ATTEMPTS = 8;
+/** How often a release is appraised beside others, where administration changes something meanwhile, before everything else waits for it. */
+const ATTEMPTS_BESIDE_OTHERS = 3;
 
 /** The path of one release. Denials are recorded and explained; faults of the store are thrown, and nothing has left then. */
 export function release(context: BrokerContext, request: ReleaseRequest): Promise<ReleaseOutcome> {
@@ -51,6 +52,11 @@ interface Recorded {
   readonly logged: LoggedEntry;
 }
 
+interface Committed extends Recorded {
+  readonly appraisal: Appraisal<VersionState>;
+  readonly atMs: number;
+}
+
 async function record(
   context: BrokerContext,
   request: ReleaseRequest,
@@ -59,29 +65,34 @@ async function record(
   const tpm = evidence.ok ? evidence.value.tpm : undefined;
   const ak = tpm === undefined ? undefined : presentedAk(tpm, context.aks);
   const seen = tpm !== undefined && ak?.ok === true ? { ak: ak.value, evidence: tpm } : undefined;
-  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const outcome = await appraiseAndCommit(context, request, evidence, seen);
-    if (outcome === 'changed') continue;
-    if (outcome.ok) return outcome;
-    context.observer.denied(outcome.reason);
-    const denial = explain(outcome);
-    const { deployment, key, version = 'latest' } = request;
-    const { spkiSha256, name: akName } = seen?.ak ?? {};
-    const akSpkiSha256 = outcome.unproven === true ? undefined : spkiSha256;
-    context.denials.record(denial, { deployment, key, version, akSpkiSha256, akName });
-    return explain(outcome, context.explain);
+  const attempt = (store: ReleaseStore) => appraiseAndCommit(context, store, request, evidence, seen);
+  let outcome = await attempt(context.store);
+  for (let made = 1; outcome === 'changed' && made < ATTEMPTS_BESIDE_OTHERS; made++)
+    outcome = await attempt(context.store);
+  if (outcome === 'changed') outcome = await context.store.releaseAlone(attempt);
+  if (outcome === 'changed') throw new Error('the state changed inside the transaction of a release');
+  if (outcome.ok) {
+    const { appraisal, atMs, ...recorded } = outcome.value;
+    if (seen !== undefined) noteTrusted(context, seen, appraisal, atMs);
+    return accept(recorded);
   }
-  throw new StoreUnavailableError('administrative changes keep overtaking the release; try again');
+  context.observer.denied(outcome.reason);
+  const denial = explain(outcome);
+  const { deployment, key, version = 'latest' } = request;
+  const { spkiSha256, name: akName } = seen?.ak ?? {};
+  const akSpkiSha256 = outcome.unproven === true ? undefined : spkiSha256;
+  context.denials.record(denial, { deployment, key, version, akSpkiSha256, akName });
+  return explain(outcome, context.explain);
 }
 
 /** One appraisal under one state generation, then the wrapping and the durable record; nothing leaves before that. */
 async function appraiseAndCommit(
   context: BrokerContext,
+  store: ReleaseStore,
   request: ReleaseRequest,
   evidence: Result<Evidence>,
   seen: Seen | undefined,
-): Promise<{ readonly ok: true; readonly value: Recorded } | Denial | 'changed'> {
-  const { store } = context;
+): Promise<{ readonly ok: true; readonly value: Committed } | Denial | 'changed'> {
   const { key } = request;
 
   const recipient = parseRecipient(request.recipient);
@@ -89,7 +100,7 @@ async function appraiseAndCommit(
   if (!evidence.ok && evidence.reason === 'request.malformed') return evidence;
 
   const presented = { request, recipient: recipient.value, evidence };
-  const gathered = await gather(context, presented, seen?.ak, circumstancesOf(context));
+  const gathered = await gather(context, store, presented, seen?.ak, circumstancesOf(context));
   if (gathered === 'changed') return gathered;
   const { facts, besides, circumstances } = gathered;
   const appraised = appraise({ request, recipient: recipient.value, evidence, besides }, facts, circumstances);
@@ -130,8 +141,9 @@ async function appraiseAndCommit(
     case 'replayed':
       return replayed();
     case 'committed':
-      if (seen !== undefined) noteTrusted(context, seen, appraised.value, circumstances.nowMs);
       return accept({
+        appraisal: appraised.value,
+        atMs: circumstances.nowMs,
         answer: {
           release_id: releaseId,
           key: { name: key, version: wrapped.version, kty: entitlement.key.kty },
@@ -156,11 +168,11 @@ interface Gathered {
  */
 async function gather(
   context: BrokerContext,
+  store: ReleaseStore,
   presented: Omit<Presented, 'besides'>,
   ak: AkIdentity | undefined,
   before: Circumstances,
 ): Promise<Gathered | 'changed'> {
-  const { store } = context;
   const { request, evidence } = presented;
   const { deployment: name, key, version = 'latest' } = request;
   const query = { deployment: name, key, version, akSpkiSha256: ak?.spkiSha256 };

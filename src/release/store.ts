@@ -144,7 +144,7 @@ export interface StoreChange extends StoreView {
   restartLog(signer: CheckpointSigner): Promise<void>;
 }
 
-/** What one release asks of the store. */
+/** Of what release the facts are asked. */
 export interface ReleaseQuery {
   readonly deployment: string;
   readonly key: string;
@@ -243,21 +243,31 @@ export type CommitOutcome =
   | { readonly outcome: 'committed'; readonly logged: LoggedEntry }
   | { readonly outcome: 'replayed' | 'expired' | 'changed' };
 
+/** What one release asks of the store. */
+export interface ReleaseStore {
+  /** The facts of one release, authenticated. */
+  releaseFacts(query: ReleaseQuery): Promise<ReleaseFacts>;
+  /** Consumes the nonce and appends the entry in one durable transaction, shared with other releases under way; one that fails undoes nothing of theirs. */
+  commitRelease(commit: ReleaseCommit): Promise<CommitOutcome>;
+}
+
 /**
  * Where the broker keeps what it must not forget. Every method may throw StoreUnavailableError or StoreIntegrityError,
  * and nothing else. Durable means: on disk (flushed) before the promise resolves.
  */
-export interface Store {
+export interface Store extends ReleaseStore {
   /** The broker's identity, before anything is authenticated; undefined in a store that init has not filled. */
   broker(): Promise<BrokerRecord | undefined>;
   /** Reads in one consistent view. */
   read<T>(work: (view: StoreView) => Promise<T>): Promise<T>;
   /** One durable administrative change: raises the generation by one, unless `work` wrote nothing. If `work` throws, nothing is kept and the error passes through. `work` does no slow I/O. */
   change<T>(work: (change: StoreChange) => Promise<T>): Promise<T>;
-  /** The facts of one release, authenticated. */
-  releaseFacts(query: ReleaseQuery): Promise<ReleaseFacts>;
-  /** Consumes the nonce and appends the entry in one durable transaction, shared with other releases under way; one that fails undoes nothing of theirs. */
-  commitRelease(commit: ReleaseCommit): Promise<CommitOutcome>;
+  /**
+   * For a release that changes keep overtaking: nothing else is committed, by any process, from before the facts are read until
+   * the release is durable, which it is when the promise resolves. So a commit never finds a change. `work` asks nothing else of
+   * the store, commits once at most, and has one second: after that StoreUnavailableError, and nothing is kept.
+   */
+  releaseAlone<T>(work: (store: ReleaseStore) => Promise<T>): Promise<T>;
   /** Appends an entry that changes no state (denials and their summaries), durable, without raising the generation. */
   appendRecord(type: string, body: EntryBody, detail?: string): Promise<void>;
   /** Deletes spent nonces issued at or before `throughMs` and raises the floor to it (never lowers it), in one transaction. Returns how many. */

@@ -3,6 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { compactDecrypt } from 'jose';
 import { SimulatedTpm } from '../../src/simulator/vtpm.js';
 import { sha256 } from '../../src/crypto/digest.js';
+import type { Broker } from '../../src/release/broker.js';
+import { createBroker } from '../../src/release/create-broker.js';
+import type { ReleaseQuery, Store } from '../../src/release/store.js';
 import { SimulatorAttester } from '../../src/workload/attesters/simulator.js';
 import { createRecipient } from '../../src/workload/recipient.js';
 import {
@@ -483,5 +486,41 @@ describe('an explanation', () => {
     const [record] = valueOf(await terse.broker.listEntries({ type: 'denial', limit: 1 })).items;
     expect(JSON.stringify(record?.detail)).toContain('expected');
     await terse.close();
+  });
+});
+
+describe('a release that changes keep overtaking', () => {
+  /** The broker over a store in which `change` is made each time that the facts of a release were read. */
+  function overtaken(change: (made: number) => Promise<unknown>): Broker {
+    let made = 0;
+    const { store } = broker.context;
+    const get = (_: Store, name: keyof Store): unknown =>
+      name === 'releaseFacts'
+        ? async (query: ReleaseQuery) => {
+            const facts = await store.releaseFacts(query);
+            await change(++made);
+            return facts;
+          }
+        : (store[name] as () => unknown).bind(store);
+    return createBroker({ ...broker.context, store: new Proxy(store, { get: get as never }) });
+  }
+
+  test('is granted all the same, under the state that the last of them has left', async () => {
+    const busy = overtaken((made) => broker.broker.setDeploymentFrozen(ADMIN, 'other', made % 2 === 1));
+    for (let draw = 0; draw < 3; draw++) {
+      const { request } = await broker.request(machine, LLM);
+      const { receipt } = released(await busy.release(request));
+      const { generation } = await broker.context.store.read((view) => view.state());
+      expect(JSON.parse(receipt.entry)).toMatchObject({ type: 'release', state_generation: String(generation) });
+    }
+    await broker.broker.setDeploymentFrozen(ADMIN, 'other', false);
+  });
+
+  test('is denied where one of them freezes what it asks for', async () => {
+    const freezing = overtaken((made) => broker.broker.setDeploymentFrozen(ADMIN, made === 3 ? 'llm' : 'other', true));
+    const { request } = await broker.request(machine, LLM);
+    expect(await freezing.release(request)).toMatchObject({ ok: false, reason: 'deployment.frozen' });
+    for (const name of ['llm', 'other']) await broker.broker.setDeploymentFrozen(ADMIN, name, false);
+    released(await broker.broker.release(request));
   });
 });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, test } from '@jest/globals';
 import { testLogIdentity } from '../helpers/log-identity.js';
 import { postgresAvailable } from '../helpers/postgres.js';
 import { storeContract, type TestDatabase } from './contract.js';
+import { aloneContract } from './alone-contract.js';
 import { logContract } from './log-contract.js';
 import { PostgresFixture } from './postgres-fixture.js';
 import { restartContract } from './restart-contract.js';
@@ -31,6 +32,7 @@ if (postgresAvailable()) {
     fixture = await PostgresFixture.start();
   }, 60_000);
   afterAll(() => fixture.close());
+  aloneContract('PostgreSQL', makeDatabase);
   storeContract('PostgreSQL', makeDatabase);
   logContract('PostgreSQL', makeDatabase);
   restartContract('PostgreSQL', makeDatabase);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { testLogIdentity } from '../helpers/log-identity.js';
 import { openSqliteStore } from '../../src/store/sqlite/open.js';
+import { aloneContract } from './alone-contract.js';
 import { contentsContract } from './contents-contract.js';
 import { storeContract, type TestDatabase } from './contract.js';
 import { logContract } from './log-contract.js';
@@ -26,6 +27,7 @@ async function makeDatabase(): Promise<TestDatabase> {
   };
 }
 
+aloneContract('SQLite', makeDatabase);
 storeContract('SQLite', makeDatabase);
 contentsContract('SQLite', makeDatabase);
 logContract('SQLite', makeDatabase);

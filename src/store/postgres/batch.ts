@@ -1,5 +1,6 @@
-import type { State } from '../rows/state.js';
+import type { ReleaseBatch } from '../rows/commit-release.js';
 import type { LogAppender } from '../rows/log-appender.js';
+import type { State } from '../rows/state.js';
 import type { LogWriter } from './log-writer.js';
 import { StoreIntegrityError } from '../../release/store.js';
 import { ConstraintError } from './errors.js';
@@ -41,7 +42,7 @@ interface Archived {
  * what it was bound to, the same key to the same recipient key, while it is fresh. What was purged stays refused by the
  * floor, which stands in the state row.
  */
-export class Batch implements SharedBatch {
+export class Batch implements SharedBatch, ReleaseBatch {
   readonly state: State;
   readonly log: LogAppender;
   readonly #session: Session;

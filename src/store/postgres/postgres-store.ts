@@ -9,12 +9,15 @@ import {
   type ReleaseCommit,
   type ReleaseFacts,
   type ReleaseQuery,
+  type ReleaseStore,
   type SeenHead,
   type StoreChange,
   StoreUnavailableError,
   type StoreView,
 } from '../../release/store.js';
+import { commitRelease } from '../rows/commit-release.js';
 import { LogWatch } from '../rows/log-watch.js';
+import { releaseAlone } from '../rows/release-alone.js';
 import type { Row } from '../rows/row-mac.js';
 import { type Snapshot, StateWatch } from '../rows/state-watch.js';
 import type { Batch } from './batch.js';
@@ -69,11 +72,7 @@ export class PostgresStoreAdapter implements PostgresStore {
     this.#transactions = new Transactions(this.#reader, this.#log, schema, clock);
     this.#writer = new Writer<Batch>(
       () => connect('write'),
-      (session, nonces, locked) =>
-        this.#transactions.batch(session, nonces, locked, (log, wrote) => {
-          this.#log.committed(log);
-          if (wrote) this.#durableAtMs = clock();
-        }),
+      (session, nonces, locked) => this.#prepare(session, nonces, locked),
       (outcome) => {
         if (outcome.durable) onCommit(outcome.records, outcome.milliseconds);
         else this.#durableAtMs = Number.NEGATIVE_INFINITY;
@@ -148,25 +147,23 @@ export class PostgresStoreAdapter implements PostgresStore {
 
   async commitRelease(commit: ReleaseCommit): Promise<CommitOutcome> {
     this.#assertOpen();
-    const apply = (batch: Batch): (() => CommitOutcome) => {
-      const { state, log } = batch;
-      const { archive } = commit;
-      if (commit.generation !== state.generation || commit.epoch !== state.epoch) return () => ({ outcome: 'changed' });
-      if (commit.nonceIssuedAtMs <= state.nonceFloorMs) return () => ({ outcome: 'expired' });
-      const entry = log.compose('release', commit.entry, state.generation);
-      if (!batch.spend(commit.nonce, commit.nonceIssuedAtMs)) return () => ({ outcome: 'replayed' });
-      if (archive !== undefined) batch.archive(archive.releaseId, log.size, archive.sealed);
-      const index = log.append(entry, state.generation, commit.detail);
-      return () => {
-        const { checkpoint = '' } = log.sealed ?? {};
-        const salts = entry.salts === undefined ? {} : { salts: entry.salts };
-        return {
-          outcome: 'committed',
-          logged: { index, entry: entry.text, proof: log.prove(index), checkpoint, ...salts },
-        };
+    return this.#writer.share({ nonce: commit.nonce, apply: (batch) => commitRelease(batch, commit) });
+  }
+
+  async releaseAlone<T>(work: (store: ReleaseStore) => Promise<T>): Promise<T> {
+    this.#assertOpen();
+    let batch: Batch | undefined;
+    const result = await this.#writer.transaction((session) => {
+      const commitAlone = async (commit: ReleaseCommit): Promise<CommitOutcome> => {
+        batch = await this.#prepare(session, [commit.nonce]);
+        const answer = commitRelease(batch, commit);
+        await Promise.all(batch.seal());
+        return answer();
       };
-    };
-    return this.#writer.share({ nonce: commit.nonce, apply });
+      return releaseAlone({ releaseFacts: (query) => this.releaseFacts(query), commitRelease: commitAlone }, work);
+    });
+    batch?.committed();
+    return result;
   }
 
   async appendRecord(type: string, body: EntryBody, detail?: string): Promise<void> {
@@ -262,6 +259,13 @@ export class PostgresStoreAdapter implements PostgresStore {
   async #close(): Promise<void> {
     await this.#writer.close();
     await this.#readers.close();
+  }
+
+  #prepare(session: Session, nonces: readonly Buffer[], locked?: Promise<unknown>): Promise<Batch> {
+    return this.#transactions.batch(session, nonces, locked, (log, wrote) => {
+      this.#log.committed(log);
+      if (wrote) this.#durableAtMs = this.#clock();
+    });
   }
 
   /** In a transaction, since the contents of the state, or the newest version of the key, are to be found out. */

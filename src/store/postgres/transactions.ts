@@ -98,11 +98,11 @@ export class Transactions {
     return { value, changed: { state: after, contents, log } };
   }
 
-  /** What the requests of one shared transaction have in common. */
+  /** What the requests of one shared transaction have in common. `locked`: where the lock is still to be had. */
   async batch(
     session: Session,
     nonces: readonly Buffer[],
-    locked: Promise<unknown>,
+    locked: Promise<unknown> | undefined,
     onCommitted: (log: LogAppender, wrote: boolean) => void,
   ): Promise<Batch> {
     const begun = this.#begin(session, nonces);

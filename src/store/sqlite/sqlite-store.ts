@@ -9,15 +9,18 @@ import {
   type ReleaseCommit,
   type ReleaseFacts,
   type ReleaseQuery,
+  type ReleaseStore,
   type SeenHead,
   type Store,
   type StoreChange,
   StoreUnavailableError,
   type StoreView,
 } from '../../release/store.js';
+import { commitRelease, type ReleaseBatch } from '../rows/commit-release.js';
 import type { Contents } from '../rows/contents.js';
 import type { LogAppender } from '../rows/log-appender.js';
 import type { StoredHead } from '../rows/log-head.js';
+import { releaseAlone } from '../rows/release-alone.js';
 import { FRESH, type State } from '../rows/state.js';
 import { type Snapshot, StateWatch } from '../rows/state-watch.js';
 import { changeOf, type Effects } from './change.js';
@@ -37,10 +40,8 @@ const PURGE_BATCH = 2000;
 const PROOF_MS = 1000;
 
 /** What the requests of one shared transaction have in common, read and authenticated inside it. */
-interface Batch extends SharedBatch {
+interface Batch extends SharedBatch, ReleaseBatch {
   readonly tables: Tables;
-  readonly state: State;
-  readonly log: LogAppender;
 }
 
 /** The Store port over one SQLite file. `connect` opens a connection to it; nothing else touches the file. */
@@ -157,23 +158,23 @@ export class SqliteStoreAdapter implements Store {
 
   async commitRelease(commit: ReleaseCommit): Promise<CommitOutcome> {
     this.#assertOpen();
-    return this.#writer.share(({ tables, state, log }): (() => CommitOutcome) => {
-      const { archive } = commit;
-      if (commit.generation !== state.generation || commit.epoch !== state.epoch) return () => ({ outcome: 'changed' });
-      if (commit.nonceIssuedAtMs <= state.nonceFloorMs) return () => ({ outcome: 'expired' });
-      const entry = log.compose('release', commit.entry, state.generation);
-      if (!tables.nonces.spend(commit.nonce, commit.nonceIssuedAtMs)) return () => ({ outcome: 'replayed' });
-      if (archive !== undefined) tables.archive.insert(archive.releaseId, log.size, archive.sealed);
-      const index = log.append(entry, state.generation, commit.detail);
-      return () => {
-        const { checkpoint = '' } = log.sealed ?? {};
-        const salts = entry.salts === undefined ? {} : { salts: entry.salts };
-        return {
-          outcome: 'committed',
-          logged: { index, entry: entry.text, proof: log.prove(index), checkpoint, ...salts },
-        };
+    return this.#writer.share((batch) => commitRelease(batch, commit));
+  }
+
+  async releaseAlone<T>(work: (store: ReleaseStore) => Promise<T>): Promise<T> {
+    this.#assertOpen();
+    let batch: Batch | undefined;
+    const result = await this.#writer.transaction((tables) => {
+      const commitAlone = async (commit: ReleaseCommit): Promise<CommitOutcome> => {
+        batch = this.#batch(tables);
+        const answer = commitRelease(batch, commit);
+        batch.seal();
+        return answer();
       };
+      return releaseAlone({ releaseFacts: (query) => this.releaseFacts(query), commitRelease: commitAlone }, work);
     });
+    batch?.committed();
+    return result;
   }
 
   async appendRecord(type: string, body: EntryBody, detail?: string): Promise<void> {
@@ -283,6 +284,8 @@ export class SqliteStoreAdapter implements Store {
       tables,
       state,
       log,
+      spend: (nonce, issuedAtMs) => tables.nonces.spend(nonce, issuedAtMs),
+      archive: (releaseId, index, sealed) => tables.archive.insert(releaseId, index, sealed),
       seal: () => log.seal(),
       committed: () => {
         this.#log.committed(log);
