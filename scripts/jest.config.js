@@ -14,7 +14,8 @@ export default {
       { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' }, module: { type: 'es6' } },
     ],
   },
-  testTimeout: 30_000,
+  // Many tests start processes, and machines that test are slow at times.
+  testTimeout: 90_000,
   // Jest would leave one core of two idle, and many tests wait for processes that they start.
   maxWorkers: 3,
   reporters: ['default', '<rootDir>/scripts/jest-summary.js'],
