@@ -63,6 +63,7 @@ export function authorityKeys(
       const source = byIssuer.get(withoutSlash(authority.issuer));
       return source === undefined ? accept([]) : source.keys(kid);
     },
+    keysAtHand: (authority, kid) => byIssuer.get(withoutSlash(authority.issuer))?.keysAtHand(kid) ?? [],
     close: async () => {
       await Promise.all(sources.map((source) => source.close()));
     },
@@ -92,14 +93,14 @@ class AuthoritySource {
   }
 
   async keys(kid: string | undefined): Promise<Result<readonly KeySetEntry[]>> {
-    const known = this.#find(kid);
+    const known = this.keysAtHand(kid);
     if (known.length > 0) {
       // A failure is told to onFailure, and to callers once the keys at hand are too old.
       if (this.#ageMs() >= REFRESH_MS) void this.#refresh();
       return accept(known);
     }
     await this.#refresh();
-    const found = this.#find(kid);
+    const found = this.keysAtHand(kid);
     if (found.length > 0) return accept(found);
     // Without an answer nobody knows whether the authority has such a key by now.
     if (this.#lastFailed || this.#kept === undefined) {
@@ -116,7 +117,7 @@ class AuthoritySource {
     return this.#kept === undefined ? Infinity : this.#nowMs() - this.#kept.fetchedMs;
   }
 
-  #find(kid: string | undefined): readonly KeySetEntry[] {
+  keysAtHand(kid: string | undefined): readonly KeySetEntry[] {
     return this.#kept === undefined || this.#ageMs() >= MAX_AGE_MS ? [] : this.#kept.keys.find(kid);
   }
 

@@ -1,6 +1,7 @@
 import { toHex } from '../bytes/hex.js';
 import { sha256Hex } from '../crypto/digest.js';
 import type { Evidence } from '../evidence/evidence.js';
+import { withoutWaiting } from '../evidence/authority/authority-keys.js';
 import { decodeEvidence } from '../evidence/presented.js';
 import { type AkIdentity, presentedAk } from '../evidence/tpm/ak.js';
 import { parseRecipient } from '../keys/recipient.js';
@@ -65,11 +66,16 @@ async function record(
   const tpm = evidence.ok ? evidence.value.tpm : undefined;
   const ak = tpm === undefined ? undefined : presentedAk(tpm, context.aks);
   const seen = tpm !== undefined && ak?.ok === true ? { ak: ak.value, evidence: tpm } : undefined;
-  const attempt = (store: ReleaseStore) => appraiseAndCommit(context, store, request, evidence, seen);
-  let outcome = await attempt(context.store);
+  const attempt = (within: BrokerContext, store: ReleaseStore) =>
+    appraiseAndCommit(within, store, request, evidence, seen);
+  let outcome = await attempt(context, context.store);
   for (let made = 1; outcome === 'changed' && made < ATTEMPTS_BESIDE_OTHERS; made++)
-    outcome = await attempt(context.store);
-  if (outcome === 'changed') outcome = await context.store.releaseAlone(attempt);
+    outcome = await attempt(context, context.store);
+  if (outcome === 'changed') {
+    // Everybody waits for this one, so it must wait for nobody.
+    const hurried = { ...context, authorities: withoutWaiting(context.authorities) };
+    outcome = await context.store.releaseAlone((alone) => attempt(hurried, alone));
+  }
   if (outcome === 'changed') throw new Error('the state changed inside the transaction of a release');
   if (outcome.ok) {
     const { appraisal, atMs, ...recorded } = outcome.value;
@@ -129,6 +135,7 @@ async function appraiseAndCommit(
     epoch: facts.state.epoch,
     nonce: nonce.bytes,
     nonceIssuedAtMs: nonce.issuedAtMs,
+    nonceExpiresAtMs: nonce.issuedAtMs + context.challengeTtlMs,
     entry: { ...entry, release_id: releaseId, jwe_sha256: sha256Hex(wrapped.jwe) },
     detail,
     ...(sealed === undefined ? {} : { archive: { releaseId, sealed } }),

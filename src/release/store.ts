@@ -179,6 +179,8 @@ export interface ReleaseCommit {
   /** The 32 decoded bytes. */
   readonly nonce: Buffer;
   readonly nonceIssuedAtMs: number;
+  /** From then on it is too old, by the clock of the store: waiting for the disk counts. */
+  readonly nonceExpiresAtMs: number;
   /** The release entry without `type`, `time` and `state_generation`, which the transaction adds. */
   readonly entry: EntryBody;
   readonly detail: string;
@@ -236,7 +238,7 @@ export interface SeenHead {
 
 /**
  * What became of a commit. `committed`: the nonce is spent and the entry is on disk. `replayed`: the nonce was spent
- * before. `expired`: the floor has risen past it. `changed`: the generation or epoch is another one; nothing was written,
+ * before. `expired`: it is too old by now, or the floor has risen past it. `changed`: the generation or epoch is another one; nothing was written,
  * appraise again.
  */
 export type CommitOutcome =

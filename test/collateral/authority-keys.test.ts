@@ -7,6 +7,7 @@ import {
   type FetchedAuthorityKeys,
 } from '../../src/collateral/authority-keys.js';
 import type { AuthoritySettings } from '../../src/collateral/authority-settings.js';
+import { withoutWaiting } from '../../src/evidence/authority/authority-keys.js';
 import { verifyTokens } from '../../src/evidence/authority/verify.js';
 import { AT_MS, KEYS, NONCE, token } from '../evidence/authority/tokens.js';
 import { AuthorityServer, CERTS, DISCOVERY, jwkOf } from './authority-server.js';
@@ -54,6 +55,21 @@ describe('the keys of an authority', () => {
     expect(await count()).toBe(1);
     expect(await count(undefined)).toBe(1);
     expect(server.requests).toHaveLength(2);
+  });
+
+  test('are told as far as they are at hand, without asking anybody', async () => {
+    const { keys, authority, count } = open();
+    const hurried = withoutWaiting(keys);
+    expect(keys.keysAtHand(authority, 'k')).toEqual([]);
+    expect(server.requests).toEqual([]);
+    // Who cannot wait has them fetched for the next time.
+    expect(await hurried.keys(authority, 'k')).toMatchObject({ reason: 'collateral.unavailable' });
+    expect(await count()).toBe(1);
+    expect(keys.keysAtHand(authority, 'k')).toHaveLength(1);
+    expect(await hurried.keys(authority, 'k')).toMatchObject({ ok: true, value: { length: 1 } });
+    expect(server.requests).toHaveLength(2);
+    nowMs += 60 * 60_000;
+    expect(keys.keysAtHand(authority, 'k')).toEqual([]);
   });
 
   test('verify a token, whose own places of keys nobody asks', async () => {

@@ -2,12 +2,16 @@ import { createPublicKey } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { compactDecrypt } from 'jose';
 import { SimulatedTpm } from '../../src/simulator/vtpm.js';
+import { releaseBinding } from '../../src/challenge/binding.js';
 import { sha256 } from '../../src/crypto/digest.js';
+import type { AuthorityKeys } from '../../src/evidence/authority/authority-keys.js';
 import type { Broker } from '../../src/release/broker.js';
+import type { BrokerContext } from '../../src/release/context.js';
 import { createBroker } from '../../src/release/create-broker.js';
 import type { ReleaseQuery, Store } from '../../src/release/store.js';
 import { SimulatorAttester } from '../../src/workload/attesters/simulator.js';
 import { createRecipient } from '../../src/workload/recipient.js';
+import { authorities, token } from '../evidence/authority/tokens.js';
 import {
   ADMIN,
   BOOT,
@@ -491,7 +495,7 @@ describe('an explanation', () => {
 
 describe('a release that changes keep overtaking', () => {
   /** The broker over a store in which `change` is made each time that the facts of a release were read. */
-  function overtaken(change: (made: number) => Promise<unknown>): Broker {
+  function overtaken(change: (made: number) => Promise<unknown>, more: Partial<BrokerContext> = {}): Broker {
     let made = 0;
     const { store } = broker.context;
     const get = (_: Store, name: keyof Store): unknown =>
@@ -502,7 +506,7 @@ describe('a release that changes keep overtaking', () => {
             return facts;
           }
         : (store[name] as () => unknown).bind(store);
-    return createBroker({ ...broker.context, store: new Proxy(store, { get: get as never }) });
+    return createBroker({ ...broker.context, ...more, store: new Proxy(store, { get: get as never }) });
   }
 
   test('is granted all the same, under the state that the last of them has left', async () => {
@@ -522,5 +526,29 @@ describe('a release that changes keep overtaking', () => {
     expect(await freezing.release(request)).toMatchObject({ ok: false, reason: 'deployment.frozen' });
     for (const name of ['llm', 'other']) await broker.broker.setDeploymentFrozen(ADMIN, name, false);
     released(await broker.broker.release(request));
+  });
+
+  test('asks nobody for the keys of authorities while everybody waits for it', async () => {
+    const known = authorities();
+    let asked = 0;
+    const counting: AuthorityKeys = {
+      ...known,
+      keys: (authority, kid) => {
+        asked++;
+        return known.keys(authority, kid);
+      },
+    };
+    const change = () => broker.broker.setDeploymentFrozen(ADMIN, 'other', ++changes % 2 === 1);
+    let changes = 0;
+    const busy = overtaken(change, { authorities: counting });
+    const { request, recipient } = await broker.request(machine, LLM);
+    const { nonce } = request;
+    const asking = { ...LLM, broker: broker.context.broker, nonce, version: 'latest', recipient: recipient.thumbprint };
+    const atS = Math.floor(Date.now() / 1000);
+    const terms = { iat: atS, nbf: atS, exp: atS + 600, eat_nonce: releaseBinding(asking).toString('base64url') };
+    const evidence = { ...request.evidence, tokens: [await token(terms)] };
+    released(await busy.release({ ...request, evidence }));
+    expect(asked).toBe(3);
+    await broker.broker.setDeploymentFrozen(ADMIN, 'other', false);
   });
 });

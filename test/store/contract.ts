@@ -80,7 +80,15 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
     test('does nothing else before init', async () => {
       const store = await open();
       const query = { deployment: 'llm', key: 'weights', version: 'latest', akSpkiSha256: undefined };
-      const commit = { generation: 0, epoch: 1, nonce: nonce('a'), nonceIssuedAtMs: NOW, entry: {}, detail: '' };
+      const commit = {
+        generation: 0,
+        epoch: 1,
+        nonce: nonce('a'),
+        nonceIssuedAtMs: NOW,
+        nonceExpiresAtMs: NOW + 1,
+        entry: {},
+        detail: '',
+      };
       const attempts = [
         () => stateOf(store),
         () => store.change((change) => change.keys.put(key('weights'))),
@@ -892,6 +900,15 @@ export function storeContract(name: string, makeDatabase: () => Promise<TestData
       expect(await store.commitRelease({ ...stale, generation: 3 })).toEqual({ outcome: 'changed' });
       expect(await entriesOf(store)).toHaveLength(1);
       expect(await store.commitRelease({ ...stale, generation: 2 })).toMatchObject({ outcome: 'committed' });
+    });
+
+    test('is refused once its nonce has expired by the clock of the store', async () => {
+      const store = await filled();
+      const commit = await commitFor(store, 'a', { nonceExpiresAtMs: clock.now + 5 });
+      clock.now += 5;
+      expect(await store.commitRelease(commit)).toEqual({ outcome: 'expired' });
+      clock.now--;
+      expect(await store.commitRelease(commit)).toMatchObject({ outcome: 'committed' });
     });
 
     test('is refused when a change comes between, in flight or on another store', async () => {

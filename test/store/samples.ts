@@ -146,6 +146,7 @@ export async function commitFor(
     epoch,
     nonce: nonce(seed, issuedAtMs),
     nonceIssuedAtMs: issuedAtMs,
+    nonceExpiresAtMs: Number.MAX_SAFE_INTEGER,
     entry: { deployment: 'llm', key: 'weights', release_id: seed },
     detail: '{"met":true}',
     ...members,

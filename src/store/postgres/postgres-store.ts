@@ -17,7 +17,7 @@ import {
 } from '../../release/store.js';
 import { commitRelease } from '../rows/commit-release.js';
 import { LogWatch } from '../rows/log-watch.js';
-import { releaseAlone } from '../rows/release-alone.js';
+import { releaseAlone, Turns } from '../rows/release-alone.js';
 import type { Row } from '../rows/row-mac.js';
 import { type Snapshot, StateWatch } from '../rows/state-watch.js';
 import type { Batch } from './batch.js';
@@ -58,6 +58,7 @@ export class PostgresStoreAdapter implements PostgresStore {
   readonly #transactions: Transactions;
   readonly #readers: Readers;
   readonly #writer: Writer<Batch>;
+  readonly #alone = new Turns();
   #durableAtMs = Number.NEGATIVE_INFINITY;
   #closing: Promise<void> | undefined;
 
@@ -152,18 +153,25 @@ export class PostgresStoreAdapter implements PostgresStore {
 
   async releaseAlone<T>(work: (store: ReleaseStore) => Promise<T>): Promise<T> {
     this.#assertOpen();
-    let batch: Batch | undefined;
-    const result = await this.#writer.transaction((session) => {
-      const commitAlone = async (commit: ReleaseCommit): Promise<CommitOutcome> => {
-        batch = await this.#prepare(session, [commit.nonce]);
-        const answer = commitRelease(batch, commit);
-        await Promise.all(batch.seal());
-        return answer();
-      };
-      return releaseAlone({ releaseFacts: (query) => this.releaseFacts(query), commitRelease: commitAlone }, work);
+    return this.#alone.take(async () => {
+      let batch: Batch | undefined;
+      const result = await this.#writer.transaction((session) => {
+        const makeStore = (assertOpen: () => void): ReleaseStore => ({
+          releaseFacts: (query) => this.releaseFacts(query),
+          commitRelease: async (commit) => {
+            const prepared = await this.#prepare(session, [commit.nonce]);
+            assertOpen();
+            batch = prepared;
+            const answer = commitRelease(batch, commit);
+            await Promise.all(batch.seal());
+            return answer();
+          },
+        });
+        return releaseAlone(makeStore, work);
+      });
+      batch?.committed();
+      return result;
     });
-    batch?.committed();
-    return result;
   }
 
   async appendRecord(type: string, body: EntryBody, detail?: string): Promise<void> {

@@ -18,7 +18,8 @@ export function commitRelease(batch: ReleaseBatch, commit: ReleaseCommit): () =>
   const { state, log } = batch;
   const { archive } = commit;
   if (commit.generation !== state.generation || commit.epoch !== state.epoch) return () => ({ outcome: 'changed' });
-  if (commit.nonceIssuedAtMs <= state.nonceFloorMs) return () => ({ outcome: 'expired' });
+  const isExpired = log.nowMs >= commit.nonceExpiresAtMs || commit.nonceIssuedAtMs <= state.nonceFloorMs;
+  if (isExpired) return () => ({ outcome: 'expired' });
   const entry = log.compose('release', commit.entry, state.generation);
   if (!batch.spend(commit.nonce, commit.nonceIssuedAtMs)) return () => ({ outcome: 'replayed' });
   if (archive !== undefined) batch.archive(archive.releaseId, log.size, archive.sealed);

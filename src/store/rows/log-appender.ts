@@ -54,6 +54,11 @@ export class LogAppender {
     this.#restarted = true;
   }
 
+  /** The clock of the store, ms since the Unix epoch. */
+  get nowMs(): number {
+    return this.#clock();
+  }
+
   /** The index of the next entry. */
   get size(): number {
     return this.#tree.size;

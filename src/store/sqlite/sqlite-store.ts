@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { BrokerRecord, ClockRegression, Sighting, StoredSighting } from '../../release/records.js';
 import {
   type ArchivedRelease,
@@ -20,7 +21,7 @@ import { commitRelease, type ReleaseBatch } from '../rows/commit-release.js';
 import type { Contents } from '../rows/contents.js';
 import type { LogAppender } from '../rows/log-appender.js';
 import type { StoredHead } from '../rows/log-head.js';
-import { releaseAlone } from '../rows/release-alone.js';
+import { releaseAlone, Turns } from '../rows/release-alone.js';
 import { FRESH, type State } from '../rows/state.js';
 import { type Snapshot, StateWatch } from '../rows/state-watch.js';
 import { changeOf, type Effects } from './change.js';
@@ -32,7 +33,7 @@ import { findSnapshot, snapshotOf } from './snapshot.js';
 import { StoredLog } from './stored-log.js';
 import type { Tables } from './tables.js';
 import { Operations, viewOf } from './view.js';
-import { type SharedBatch, Writer } from './writer.js';
+import { LOCK_RETRY_MS, type SharedBatch, Writer } from './writer.js';
 
 /** Spent nonces deleted in one transaction: more would hold up releases. */
 const PURGE_BATCH = 2000;
@@ -52,6 +53,7 @@ export class SqliteStoreAdapter implements Store {
   readonly #readers: Readers;
   readonly #writer: Writer<Batch>;
   readonly #facts: KnownFacts;
+  readonly #alone = new Turns();
   /** What the newest shared transaction of this process has left, when `changes` was counted. */
   #left: { readonly changes: number; readonly state: State; readonly head: StoredHead | undefined } | undefined;
   #durableAtMs = Number.NEGATIVE_INFINITY;
@@ -163,18 +165,26 @@ export class SqliteStoreAdapter implements Store {
 
   async releaseAlone<T>(work: (store: ReleaseStore) => Promise<T>): Promise<T> {
     this.#assertOpen();
-    let batch: Batch | undefined;
-    const result = await this.#writer.transaction((tables) => {
-      const commitAlone = async (commit: ReleaseCommit): Promise<CommitOutcome> => {
-        batch = this.#batch(tables);
-        const answer = commitRelease(batch, commit);
-        batch.seal();
-        return answer();
-      };
-      return releaseAlone({ releaseFacts: (query) => this.releaseFacts(query), commitRelease: commitAlone }, work);
+    return this.#alone.take(async () => {
+      let batch: Batch | undefined;
+      const result = await this.#writer.transaction((tables) => {
+        const makeStore = (assertOpen: () => void): ReleaseStore => ({
+          releaseFacts: (query) => this.releaseFacts(query),
+          commitRelease: async (commit) => {
+            assertOpen();
+            batch = this.#batch(tables);
+            const answer = commitRelease(batch, commit);
+            batch.seal();
+            return answer();
+          },
+        });
+        return releaseAlone(makeStore, work);
+      });
+      batch?.committed();
+      // Whoever waits for the lock in another process only looks now and then whether it is free.
+      await pause(2 * LOCK_RETRY_MS);
+      return result;
     });
-    batch?.committed();
-    return result;
   }
 
   async appendRecord(type: string, body: EntryBody, detail?: string): Promise<void> {

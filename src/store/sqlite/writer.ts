@@ -7,7 +7,7 @@ import type { Tables } from './tables.js';
 
 /** How long a write waits for another process to let the lock go. */
 const LOCK_WAIT_MS = 2000;
-const LOCK_RETRY_MS = 4;
+export const LOCK_RETRY_MS = 4;
 /** Requests that share one COMMIT at most: more would hold up what waits behind them. */
 const MAX_BATCH = 256;
 /**

@@ -121,5 +121,7 @@ export function authorities(
     if (options.fault === true) return Promise.resolve(reject('collateral.unavailable', 'no keys'));
     return Promise.resolve(accept(kid === undefined ? Object.values(keysById).flat() : (keysById[kid] ?? [])));
   };
-  return { authorityOf: (issuer) => known.get(issuer), keys };
+  const keysAtHand = (_authority: Authority, kid: string | undefined): readonly KeyObject[] =>
+    kid === undefined ? Object.values(keysById).flat() : (keysById[kid] ?? []);
+  return { authorityOf: (issuer) => known.get(issuer), keys, keysAtHand };
 }
