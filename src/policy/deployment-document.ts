@@ -5,7 +5,7 @@ import { parseDateTime } from './date-time.js';
 import type { AcceptedPolicy, AttesterRules, Deployment, Measurement, Platform } from './deployment.js';
 import { type DeploymentWireDocument, DeploymentWireSchema, MAX_ROOTS } from './deployment-schema.js';
 import { parseReleasePolicy } from './parse-release-policy.js';
-import { policyHash } from './policy-hash.js';
+import { EMPTY_FIELD, isEmptyField, policyHash } from './policy-hash.js';
 import { parseCertificates } from './roots.js';
 import { validator } from './validate.js';
 
@@ -109,20 +109,20 @@ function readAttesters({ attesters }: DeploymentWireDocument): AttesterRules {
 
 type WirePolicy = DeploymentWireDocument['policies'][number];
 
-function readPolicy(policy: WirePolicy, { bank }: Measurement, at: string): ParsedDeployment['policies'][number] {
+function readPolicy(policy: WirePolicy, measurement: Measurement, at: string): ParsedDeployment['policies'][number] {
   const notBeforeMs = readDate(policy.notBefore, `${at}/notBefore`);
   const notAfterMs = readDate(policy.notAfter, `${at}/notAfter`);
   if (notBeforeMs !== undefined && notAfterMs !== undefined && notBeforeMs >= notAfterMs) {
     fail(at, 'is never valid, since notBefore is not before notAfter');
   }
   return {
-    ...readHashes(policy, bank, at),
+    ...readHashes(policy, measurement, at),
     ...(notBeforeMs === undefined ? {} : { notBeforeMs }),
     ...(notAfterMs === undefined ? {} : { notAfterMs }),
   };
 }
 
-function readHashes({ content, sha256, sha384 }: WirePolicy, bank: Measurement['bank'], at: string) {
+function readHashes({ content, sha256, sha384 }: WirePolicy, measurement: Measurement, at: string) {
   if (content !== undefined) {
     const bytes = fromBase64url(content, `${at}/content`);
     const hashes = policyHash(bytes);
@@ -133,9 +133,11 @@ function readHashes({ content, sha256, sha384 }: WirePolicy, bank: Measurement['
     return { ...hashes, content: bytes };
   }
   if (sha256 === undefined) fail(at, 'needs the file, or sha256');
-  if (bank === 'sha384' && sha384 === undefined)
+  if (measurement.bank === 'sha384' && sha384 === undefined)
     fail(at, 'needs sha384 too, since measurement.bank is sha384; or give the file');
-  return { sha256, ...(sha384 === undefined ? {} : { sha384 }) };
+  const hashes = { sha256, ...(sha384 === undefined ? {} : { sha384 }) };
+  if (isEmptyField(measurement, hashes)) fail(`${at}/${measurement.bank}`, EMPTY_FIELD);
+  return hashes;
 }
 
 function readDate(text: string | undefined, at: string): number | undefined {

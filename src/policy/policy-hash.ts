@@ -1,6 +1,6 @@
 import { digest, DIGEST_BYTES } from '../crypto/digest.js';
 import { toHex } from '../bytes/hex.js';
-import type { PolicyBank } from './deployment.js';
+import type { Measurement, PolicyBank } from './deployment.js';
 
 /** The policy hash in both banks: the digest of the bytes of the runtime policy file, whatever its language. Lower-case hex. */
 export function policyHash(content: Uint8Array): { readonly sha256: string; readonly sha384: string } {
@@ -33,4 +33,17 @@ const FIELD_BYTES: Readonly<Record<PolicyField, number>> = { 'snp.host_data': 32
 export function expectedField(field: PolicyField, digestHex: string): string {
   const digits = 2 * FIELD_BYTES[field];
   return digestHex.slice(0, digits).padEnd(digits, '0');
+}
+
+/** Why a policy hash for which isEmptyField holds is refused. */
+export const EMPTY_FIELD =
+  'makes a field of zeros, which is that of every guest that was launched without a policy; give the hash of the policy file';
+
+/** Whether a policy of these hashes would be found wherever the host puts nothing. Never so of a PCR: that is extended, and changes. */
+export function isEmptyField(
+  { source, bank }: Pick<Measurement, 'source' | 'bank'>,
+  hashes: Readonly<Partial<Record<PolicyBank, string | undefined>>>,
+): boolean {
+  const digest = hashes[bank];
+  return source !== 'tpm' && digest !== undefined && /^0*$/.test(expectedField(source, digest));
 }

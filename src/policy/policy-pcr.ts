@@ -1,7 +1,7 @@
 import type { EvaluatedCondition } from './decision.js';
 import type { AcceptedPolicy, Measurement, PolicyBank } from './deployment.js';
 import type { PolicyField } from './policy-hash.js';
-import { expectedPcr, expectedField, extendedPcr } from './policy-hash.js';
+import { expectedPcr, expectedField, extendedPcr, isEmptyField } from './policy-hash.js';
 
 /** PCR values by bank and decimal index, lower-case hex: only what a verified quote covers. */
 export type VerifiedPcrs = Readonly<Partial<Record<string, Readonly<Record<string, string>>>>>;
@@ -49,7 +49,7 @@ export function evaluatePolicyPcr(
 
 /**
  * The same of a field of a hardware report that is set at launch: HOST_DATA or MRCONFIGID, of which `value` is what was found, hex;
- * undefined where there is no such report. It holds the policy hash of the bank, cut or filled up with zeros to its size.
+ * undefined where there is no such report. It holds the policy hash of the bank, cut or filled up with zeros to its size; zeros alone are no policy's.
  */
 export function evaluatePolicyField(
   { bank }: Measurement,
@@ -58,7 +58,9 @@ export function evaluatePolicyField(
   value: string | undefined,
   nowMs: number,
 ): MeasuredPolicy {
-  const expectations = accepted.flatMap((policy) =>
+  // One may have been registered while the deployment still went by its TPM.
+  const findable = accepted.filter((policy) => !isEmptyField({ source, bank }, policy));
+  const expectations = findable.flatMap((policy) =>
     expectation(policy, bank, (digest) => expectedField(source, digest)),
   );
   const why = (): string => {

@@ -1,6 +1,6 @@
 import { fromBase64url } from '../bytes/base64url.js';
 import { MalformedError } from '../bytes/malformed-error.js';
-import { policyHash } from '../policy/policy-hash.js';
+import { EMPTY_FIELD, isEmptyField, policyHash } from '../policy/policy-hash.js';
 import { parseDateTime } from '../policy/date-time.js';
 import { accept, reject, type Rejection, type Result } from '../reason/reason.js';
 import type { PageRequest, Principal, RegisterPolicy } from './broker.js';
@@ -34,6 +34,9 @@ export async function registerPolicy(
         'request.malformed',
         'sha384: needed, since the deployment measures its policy in the SHA-384 bank; send the file, or both hashes',
       );
+    }
+    if (isEmptyField(target.deployment.measurement, link)) {
+      return reject('request.malformed', `${target.deployment.measurement.bank}: ${EMPTY_FIELD}`);
     }
     if ((await change.policyLinks.get(link.deployment, link.sha256)) !== undefined) {
       return reject(

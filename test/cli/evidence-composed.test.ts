@@ -12,7 +12,8 @@ import {
 import { PINNED_ROOTS } from '../../src/endorsement/hardware-roots.js';
 import type { Evidence } from '../../src/evidence/evidence.js';
 import { parseDeployment } from '../../src/policy/deployment-document.js';
-import { eccAk, pcrValue } from '../evidence/tpm/software-quote.js';
+import { parseReleasePolicy } from '../../src/policy/parse-release-policy.js';
+import { eccAk, pcrValue, rsaAk } from '../evidence/tpm/software-quote.js';
 import {
   AK,
   BASE,
@@ -47,10 +48,9 @@ function told(evidence: Partial<Evidence>, conditions?: Partial<EvidenceConditio
 }
 
 describe('a machine whose evidence all answers one challenge', () => {
-  test('with SEV-SNP, a TPM and a GPU is accepted, and its report vouches for the AK', () => {
+  test('with SEV-SNP, a TPM and a GPU is accepted', () => {
     const verdict = verify(machine());
     if (!verdict.ok) throw new Error(`${verdict.reason}: ${verdict.detail}`);
-    expect(claimAt(verdict.value, 'tpm.ak.trust')).toBe('cvm-report');
     expect(claimAt(verdict.value, 'gpu.count')).toBe(1);
     expect(claimAt(verdict.value, 'snp.report_data')).toBe(reportData().toString('hex'));
   });
@@ -75,6 +75,39 @@ describe('a machine whose evidence all answers one challenge', () => {
   });
 });
 
+describe('without a deployment no report vouches for an AK, since nobody says whose machine is believed', () => {
+  const byRelease = (...allOf: readonly object[]) => {
+    const parsed = parseReleasePolicy({ version: '1.0.0', anyOf: [{ authority: 'portcullis', allOf }] }, '');
+    if (!parsed.ok) throw new Error(parsed.detail);
+    return { policy: { kind: 'release', policy: parsed.value } } as const;
+  };
+  const snpMachine = { ...snpEvidence(), tpm: quoted(BASE) };
+  const machines: readonly (readonly [string, Partial<Evidence>])[] = [
+    ['SEV-SNP', snpMachine],
+    ['TDX', { ...tdxEvidence(), tpm: quoted(BASE) }],
+    ['HCL', hclMachine(BASE)],
+  ];
+
+  test.each(machines)('neither one of %s', (_name, evidence) => {
+    const verdict = verify(evidence);
+    expect(verdict.ok && claimAt(verdict.value, 'tpm.ak.name')).toEqual(expect.any(String));
+    expect(verdict.ok && claimAt(verdict.value, 'tpm.ak.trust')).toBeUndefined();
+    expect(told(evidence, byRelease({ claim: 'tpm.ak.trust', equals: 'cvm-report' }))).toBe('policy.claims');
+    expect(told(evidence, byRelease({ claim: 'tpm.ak.trust', exists: false }))).toBe('accepted');
+  });
+
+  test('and a release policy is judged by what runtime data says, beside what it says of the paravisor', () => {
+    const secureBoot = { claim: 'hcl.secure_boot', equals: true };
+    const shown = verify(hclMachine(BASE));
+    expect(shown.ok && claimAt(shown.value, 'hcl.secure_boot')).toBe(true);
+    expect(told(hclMachine(BASE), byRelease(secureBoot))).toBe('accepted');
+    const measurement = shown.ok ? claimAt(shown.value, 'snp.measurement') : undefined;
+    const paravisor = (equals: unknown) => byRelease(secureBoot, { claim: 'snp.measurement', equals });
+    expect(told(hclMachine(BASE), paravisor(measurement))).toBe('accepted');
+    expect(told(hclMachine(BASE), paravisor('00'.repeat(48)))).toBe('policy.claims');
+  });
+});
+
 describe('spliced evidence is refused', () => {
   test('where a simulator stands behind it and is not believed', () => {
     const verdict = verifyEvidenceOffline(machine(), { ...TRUST, roots: PINNED_ROOTS }, NO_CONDITIONS);
@@ -86,6 +119,11 @@ describe('spliced evidence is refused', () => {
     expect(told({ ...snpEvidence(reportData(BASE, null)), tpm: quoted(BASE) })).toBe('evidence.unbound');
     expect(told({ ...tdxEvidence(reportData(BASE, null)), tpm: quoted(BASE) })).toBe('evidence.unbound');
     expect(told({ ...hclMachine(BASE), tpm: quoted(BASE) })).toBe('hcl.ak_mismatch');
+    // Without the AK that of the HCL report is tried: nobody can tell a quote of another machine from one that was changed.
+    const { hcl, tpm } = hclMachine(BASE);
+    const other = quoted(BASE, rsaAk());
+    expect(told({ hcl, tpm: tpm && { ...tpm, ...other, ak: undefined } })).toBe('quote.signature');
+    expect(told({ hcl, tpm: other })).toBe('hcl.ak_mismatch');
   });
 
   test('where the quote answers another challenge than the report or the devices', () => {
@@ -136,8 +174,6 @@ describe('devices that should not be believed are refused', () => {
 });
 
 describe('with a deployment, whatever a broker refuses is refused', () => {
-  /** The simulated machines have zeros in HOST_DATA and MRCONFIGID. */
-  const MEASURED = '00'.repeat(32);
   const ofQuote = { ...snpEvidence(), tpm: quoted(BASE) };
   const alone = snpEvidence(reportData(BASE, null));
   const known = (evidence: Partial<Evidence>, name: string) => {
@@ -147,13 +183,15 @@ describe('with a deployment, whatever a broker refuses is refused', () => {
   const measurement = known(alone, 'snp.measurement');
   const pcr = (index: number) => [pcrValue('sha256', index)];
 
+  const POLICIES = [{ sha256: POLICY_SHA256 }];
+
   function by(attesters: object, members: object = {}) {
     const document = {
       apiVersion: 'portcullis/v1',
       kind: 'Deployment',
       metadata: { name: 'llm' },
       measurement: { source: 'snp.host_data' },
-      policies: [{ sha256: MEASURED }],
+      policies: POLICIES,
       attesters,
       ...members,
     };
@@ -164,7 +202,6 @@ describe('with a deployment, whatever a broker refuses is refused', () => {
   }
   const byReport = (rule: object = { measurement }, members: object = {}) =>
     by({ trust: ['cvm-report'], allow: { cvm: [rule] } }, members);
-  const IN_PCR = [{ sha256: POLICY_SHA256 }];
 
   test('but the machine that it is made for is not', () => {
     expect(told(alone, byReport())).toBe('accepted');
@@ -212,11 +249,19 @@ describe('with a deployment, whatever a broker refuses is refused', () => {
   });
 
   test('a machine without the TPM whose PCRs are asked for, be it that one is absent', () => {
-    expect(told(alone, byReport({ measurement }, { measurement: {}, policies: IN_PCR }))).toBe('evidence.malformed');
+    expect(told(alone, byReport({ measurement }, { measurement: {}, policies: POLICIES }))).toBe('evidence.malformed');
     expect(told(alone, byReport({ measurement }, { platform: { pcrs: { '4': pcr(4) } } }))).toBe('evidence.malformed');
     const absent = { claim: 'tpm.pcrs.sha256.4', exists: false };
     const release = { version: '1.0.0', anyOf: [{ authority: 'portcullis', allOf: [absent] }] };
     expect(told(alone, byReport({ measurement }, { release }))).toBe('evidence.malformed');
+  });
+
+  test('but where a rule is for the machine, its report vouches for the AK', () => {
+    for (const evidence of [ofQuote, hclMachine(BASE)]) {
+      const platform = { pcrs: { '4': pcr(4) }, unmeasuredBoot: true };
+      const verdict = verify(evidence, byReport({ measurement }, { measurement: {}, platform }));
+      expect(verdict.ok && claimAt(verdict.value, 'tpm.ak.trust')).toBe('cvm-report');
+    }
   });
 
   test('claims of runtime data that no known paravisor has checked', () => {
@@ -225,7 +270,7 @@ describe('with a deployment, whatever a broker refuses is refused', () => {
       version: '1.0.0',
       anyOf: [{ authority: 'portcullis', allOf: [{ claim: 'hcl', exists }] }],
     });
-    const members = (exists: boolean) => ({ measurement: {}, release: release(exists), policies: IN_PCR });
+    const members = (exists: boolean) => ({ measurement: {}, release: release(exists), policies: POLICIES });
     expect(told(hclMachine(BASE), by(pinned, members(true)))).toBe('policy.claims');
     expect(told(hclMachine(BASE), by(pinned, members(false)))).toBe('accepted');
     const rule = { trust: ['pinned'], allow: { cvm: [{ measurement }] } };
@@ -233,7 +278,7 @@ describe('with a deployment, whatever a broker refuses is refused', () => {
   });
 
   test('and what it may accept is not: a pin may stand behind an AK whose report no rule is for', () => {
-    const members = { measurement: {}, policies: IN_PCR };
+    const members = { measurement: {}, policies: POLICIES };
     const cvm = [{ measurement: 'ab'.repeat(48) }];
     expect(told(ofQuote, by({ trust: ['pinned', 'cvm-report'], allow: { cvm } }, members))).toBe('accepted');
     expect(told(ofQuote, by({ trust: ['pinned'], allow: { cvm } }, members))).toBe('accepted');
@@ -244,7 +289,5 @@ describe('with a deployment, whatever a broker refuses is refused', () => {
   test('nor does report data vouch for an AK whose public area nobody shows', () => {
     const hidden = { ...snpEvidence(), tpm: { ...quoted(BASE), ak: undefined, namedSpki: spkiOf(AK) } };
     expect(told(hidden, byReport())).toBe('ak.untrusted');
-    const verdict = verify(hidden);
-    expect(verdict.ok && claimAt(verdict.value, 'tpm.ak.trust')).toBe(undefined);
   });
 });

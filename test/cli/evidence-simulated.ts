@@ -9,6 +9,7 @@ import type { Evidence } from '../../src/evidence/evidence.js';
 import type { GpuEvidence } from '../../src/evidence/gpu/evidence.js';
 import { parseAk } from '../../src/evidence/tpm/ak.js';
 import type { TpmEvidence } from '../../src/evidence/tpm/evidence.js';
+import { expectedField, type PolicyField } from '../../src/policy/policy-hash.js';
 import { SimulatedGpu } from '../../src/simulator/gpu.js';
 import { simulatedHclReport } from '../../src/simulator/hcl.js';
 import { makerRoots, simulatedMakers } from '../../src/simulator/makers.js';
@@ -51,7 +52,7 @@ export function device(number: number, nonce = BASE, options: object = {}): GpuE
   return new SimulatedGpu(makers.nvidiaDevices, { seed: Buffer.alloc(32, number), ...options }).evidence(nonce);
 }
 
-/** What the machines have measured into PCR 8, as it should be. */
+/** What the machines have measured into PCR 8, and their hosts into HOST_DATA and MRCONFIGID, as it should be. */
 export const POLICY_SHA256 = createHash('sha256').update('a runtime policy').digest('hex');
 const PCRS = {
   '0': pcrValue('sha256', 0),
@@ -72,7 +73,10 @@ export function reportData(base = BASE, ak: SoftwareAk | null = AK): Buffer {
   return Buffer.concat([base, second]);
 }
 
-const snp = new SimulatedSnp({ generation: 'Genoa', seed: Buffer.alloc(32, 1) });
+const measuredIn = (field: PolicyField) => Buffer.from(expectedField(field, POLICY_SHA256), 'hex');
+const snp = new SimulatedSnp({ generation: 'Genoa', seed: Buffer.alloc(32, 1) }).set({
+  hostData: measuredIn('snp.host_data'),
+});
 const vcek = snp.certificate(makers, { notBeforeMs: AT_MS - YEAR_MS, notAfterMs: AT_MS + YEAR_MS });
 
 export function snpEvidence(data = reportData()): Pick<Evidence, 'snp'> {
@@ -80,7 +84,8 @@ export function snpEvidence(data = reportData()): Pick<Evidence, 'snp'> {
 }
 
 export function tdxEvidence(data = reportData(), version: 4 | 5 = 4): Pick<Evidence, 'tdx'> {
-  return { tdx: { quote: new SimulatedTd(makers.intel, { seed: Buffer.alloc(32, 2), version }).quote(data) } };
+  const td = new SimulatedTd(makers.intel, { seed: Buffer.alloc(32, 2), version });
+  return { tdx: { quote: td.quote(data, { body: { mrConfigId: measuredIn('tdx.mrconfigid') } }) } };
 }
 
 /** An Azure machine: the AK stands in the runtime data alone. */

@@ -277,6 +277,18 @@ describe('a document is refused, with place and remedy, for', () => {
     expect(detailOf(wireDocument({ measurement }))).toContain('must have the 96 hex digits of measurement.bank sha384');
   });
 
+  test.each([
+    ['snp.host_data', 'sha256', { sha256: hex('0') }],
+    ['snp.host_data', 'sha384', { sha256: HASH.sha256, sha384: hex('0', 64) + hex('a', 32) }],
+    ['tdx.mrconfigid', 'sha256', { sha256: hex('0') }],
+    ['tdx.mrconfigid', 'sha384', { sha256: HASH.sha256, sha384: hex('0', 96) }],
+  ])('a hash that fills %s in bank %s with zeros, as every guest without a policy has it', (source, bank, policy) => {
+    const document = (from: string) =>
+      wireDocument({ measurement: { source: from, bank }, platform: {}, policies: [policy] });
+    expect(detailOf(document(source))).toContain(`/policies/0/${bank}: makes a field of zeros, which is that of every`);
+    expect(parseDeployment(document('tpm')).ok).toBe(true);
+  });
+
   test('nesting beyond 32, however deep', () => {
     let deep: unknown = [];
     for (let i = 0; i < 200_000; i++) deep = [deep];

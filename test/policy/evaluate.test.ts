@@ -331,6 +331,16 @@ describe('a policy that the processor measures', () => {
     }
   });
 
+  test.each(fields)('is none where %s has zeros, not even one of a %s hash of zeros', (source, bank, value) => {
+    const zeros = { sha256: hex('0'), sha384: hex('0', 96) };
+    const claims = measured(source, '0'.repeat(value.length));
+    const { reason, decision } = refused({ rules: rulesOf(source, bank), accepted: [zeros, HASH], claims });
+    expect([reason, decision.conditions[0]]).toEqual([
+      'policy.hash',
+      expect.objectContaining({ met: false, note: `nothing was put into ${source}` }),
+    ]);
+  });
+
   test('is not looked for in a PCR, nor in claims of others', () => {
     const rules = rulesOf('snp.host_data', 'sha256');
     const results = [{ authority: 'https://example.test', claims: measured('snp.host_data', HASH.sha256) }];

@@ -79,6 +79,24 @@ describe('KEK rotations in several processes', () => {
   });
 });
 
+test('a policy hash of zeros, which every guest without a policy has, is not registered where the processor measures', async () => {
+  const zeros = { sha256: '00'.repeat(32), sha384: '00'.repeat(32) + 'ab'.repeat(16) };
+  const attesters = { trust: ['cvm-report'], allow: { cvm: [{ measurement: 'ab'.repeat(48) }] } };
+  const policies = [{ content: POLICY.toString('base64url') }];
+  const register = (deployment: string) => broker.broker.registerPolicy(ADMIN, { deployment, ...zeros });
+  for (const bank of ['sha256', 'sha384']) {
+    const measurement = { source: 'snp.host_data', bank };
+    const platform = { unmeasuredBoot: true };
+    await broker.deploy(`measured-${bank}`, { measurement, attesters, policies, platform });
+    expect(await register(`measured-${bank}`)).toMatchObject({
+      reason: 'request.malformed',
+      detail: expect.stringMatching(`^${bank}: makes a field of zeros`),
+    });
+  }
+  await broker.deploy('in-a-pcr', { policies });
+  valueOf(await register('in-a-pcr'));
+});
+
 describe('the log says what was accepted', () => {
   const evil = policyHash(Buffer.from('evil'));
 

@@ -76,8 +76,9 @@ describe('a simulated report', () => {
       const report = snp.report(DATA, { version });
       return [report.toString('hex', 0x188, 0x18b), report.toString('hex', 0x1f8, 0x1f9)];
     };
-    expect([2, 3, 5].map(parts)).toEqual([
+    expect([2, 3, 4, 5].map(parts)).toEqual([
       ['000000', '00'],
+      ['190101', '00'],
       ['190101', '00'],
       ['190101', '3f'],
     ]);

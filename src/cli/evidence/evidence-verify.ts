@@ -38,9 +38,9 @@ export type Verdict = { readonly ok: true; readonly value: ClaimTree } | (Reject
 /**
  * Verifies evidence offline, all kinds together: hardware reports first, since they may name the AK; then the quote; that all of
  * it is of one machine and one challenge; then the policy. What a condition is about must be there. NOT verified: freshness, beyond the
- * conditions; what only a broker knows (pins, enrolments, revocations), so that nothing but the report of a confidential VM, or by a
- * deployment a certificate, vouches for an AK: no claim tpm.ak.trust without it; a deployment that also trusts what only a broker knows
- * is not refused for want of it. With a deployment all is as the broker demands it, so that what is accepted here would be there; first,
+ * conditions; what only a broker knows (pins, enrolments, revocations), so that only by a deployment a certificate, or the report of a
+ * confidential VM that it has a rule for, vouches for an AK: no claim tpm.ak.trust without it. A
+ * release policy alone is judged by hcl.* too, and has to say itself which paravisor it believes. A deployment that also trusts what only a broker knows is not refused for want of it. With a deployment all is as the broker demands it, so that what is accepted here would be there; first,
  * that brokers take the deployment, in the development profile at least. Refuses with the codes of each kind, deployment.*,
  * evidence.malformed, evidence.unbound, token.untrusted, ak.untrusted, ak.pending, policy.*.
  */

@@ -62,7 +62,7 @@ export function isKnownCvm(cvm: VerifiedCvm | undefined, deployment: Deployment)
 /** Why an AK is believed, and whether anything offline is the reason. */
 export type OfflineVouching = AkVouching & { readonly vouched: boolean };
 
-/** The quote under the AK that the report names, where there is a report. */
+/** The quote under the AK that the report names, where there is a report. Without a deployment nothing vouches for that AK. */
 export function verifyTpm(
   tpm: TpmEvidence,
   cvm: VerifiedCvm | undefined,
@@ -76,11 +76,8 @@ export function verifyTpm(
     trust: (ak) => {
       const named = checkNamed(cvm, ak.spki);
       if (!named.ok) return named;
-      if (deployment === undefined) {
-        // Report data is the guest's to choose: only of the AK in runtime data has anybody vouched for what it may sign.
-        const vouched = cvm !== undefined && (cvm.hasRuntimeData || ak.area !== undefined);
-        return accept({ kind: 'cvm-report' as const, vouched });
-      }
+      // Anybody with such a processor can have it sign a key of his own: whose report vouches for an AK, only a deployment says.
+      if (deployment === undefined) return accept({ kind: 'cvm-report' as const, vouched: false });
       const vouchers = {
         simulatorCa: undefined,
         nowMs: trust.atMs,

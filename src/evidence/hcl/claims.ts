@@ -7,12 +7,13 @@ import { VM_SETTINGS } from './vm-configuration.js';
 
 /**
  * The claims below `hcl`. True only once the hardware report is verified, names the runtime data, and its measurement is one
- * of a paravisor that is believed. Settings that the runtime data leaves out are no claims.
+ * of a paravisor that is believed. Settings that the runtime data leaves out, or has in
+ * another type than is known, are no claims.
  */
 export function hclClaims(hcl: HclReport): ClaimTree {
   const { akSpki, ekSpki, userData } = hcl;
   return claimTree({
-    ...hcl.vmConfiguration,
+    ...hcl.vmConfiguration.claims,
     type: hcl.hardware.kind,
     runtime_data_sha256: sha256Hex(hcl.runtimeData),
     ak_spki_sha256: akSpki === undefined ? undefined : sha256Hex(akSpki),
@@ -44,5 +45,5 @@ export const HCL_CLAIMS: readonly ClaimDescription[] = [
     type: 'string',
     meaning: '128 lower-case hex digits; what the guest had written to NV index 0x01400002 when the report was made.',
   },
-  ...[...VM_SETTINGS.values()].map(({ claim, type, meaning }) => ({ name: `hcl.${claim}`, type, meaning })),
+  ...VM_SETTINGS.map(({ claim, type, meaning }) => ({ name: `hcl.${claim}`, type, meaning })),
 ];

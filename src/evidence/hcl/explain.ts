@@ -1,6 +1,7 @@
 import { equalBytes } from '../../bytes/equal.js';
 import { toHex } from '../../bytes/hex.js';
 import { MalformedError } from '../../bytes/malformed-error.js';
+import { claimAt } from '../../claims/claims.js';
 import { sha256, sha256Hex } from '../../crypto/digest.js';
 import type { ExplainedField, ExplainedSection } from '../explained.js';
 import { HASH_TYPE_NAMES, HASH_TYPE_SHA256, REPORT_TYPE_NAMES, REPORT_TYPE_SNP, REPORT_TYPE_TDX } from './constants.js';
@@ -85,8 +86,11 @@ function bindingFields(frame: HclFrame): readonly ExplainedField[] {
 function runtimeFields({ akSpki, ekSpki, userData, vmConfiguration }: RuntimeData): readonly ExplainedField[] {
   const ak =
     akSpki === undefined ? { value: 'none', note: 'no quote can be tied to it', wrong: true as const } : undefined;
-  const settings = [...VM_SETTINGS].flatMap(([name, { claim, meaning }]) => {
-    const value = vmConfiguration[claim];
+  const { claims, unread } = vmConfiguration;
+  const settings = VM_SETTINGS.flatMap(({ path, claim, type, meaning }): readonly ExplainedField[] => {
+    const name = path.join('.');
+    if (unread.includes(claim)) return [{ name, value: 'not read', note: `no ${type}, or too long: makes no claim` }];
+    const value = claimAt(claims, claim);
     return value === undefined ? [] : [{ name, value: JSON.stringify(value), note: meaning }];
   });
   return [

@@ -11,7 +11,7 @@ export interface RuntimeData {
   readonly akSpki: Buffer | undefined;
   /** SubjectPublicKeyInfo (DER) of the EK; undefined: it names none. */
   readonly ekSpki: Buffer | undefined;
-  /** Empty where it says nothing. */
+  /** Without claims where it says nothing. */
   readonly vmConfiguration: VmConfiguration;
   /** What the guest had written when the report was made, 64 bytes; undefined: left out, as old paravisors do. */
   readonly userData: Buffer | undefined;
@@ -25,8 +25,8 @@ const USER_DATA = /^[0-9A-Fa-f]{128}$/;
 
 /**
  * Parses the runtime data of an HCL report: JSON, UTF-8, no member twice. Of `keys`, each `kid` at most once; AK and EK are RSA
- * of 2048, 3072 or 4096 bits with e = 65537, n canonical and odd. Members that are not known are passed over. The caller has
- * bounded the size. NOT verified: that hardware vouches for it. Throws MalformedError.
+ * of 2048, 3072 or 4096 bits with e = 65537, n canonical and odd. Members that are not known are passed over, and settings of another
+ * type than is known. The caller has bounded the size. NOT verified: that hardware vouches for it. Throws MalformedError.
  */
 export function parseRuntimeData(bytes: Buffer): RuntimeData {
   const members = objectOf(parseJson(bytes, MAX_DEPTH), 'runtime data');

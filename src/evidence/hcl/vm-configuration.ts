@@ -1,97 +1,129 @@
 import { MalformedError } from '../../bytes/malformed-error.js';
-import type { ClaimValue } from '../../claims/claims.js';
+import { type ClaimTree, claimTree, type ClaimValue, mergeClaims } from '../../claims/claims.js';
 
 interface Setting {
+  /** Where it stands in the runtime data, below `vm-configuration`. */
+  readonly path: readonly string[];
   /** The name of the claim below `hcl`. */
   readonly claim: string;
   readonly type: 'boolean' | 'number' | 'string';
+  /** A text that is the same in either case. */
+  readonly caseless?: true;
   readonly meaning: string;
 }
 
-/** Settings of the machine, by their names in the runtime data (openvmm, AttestationVmConfig). */
-export const VM_SETTINGS: ReadonlyMap<string, Setting> = new Map<string, Setting>([
-  ['console-enabled', { claim: 'console_enabled', type: 'boolean', meaning: 'The machine has a serial console.' }],
-  [
-    'interactive-console-enabled',
-    { claim: 'interactive_console_enabled', type: 'boolean', meaning: 'Its serial console takes input.' },
-  ],
-  ['ipmi-enabled', { claim: 'ipmi_enabled', type: 'boolean', meaning: 'The machine has an IPMI device.' }],
-  ['secure-boot', { claim: 'secure_boot', type: 'boolean', meaning: 'UEFI Secure Boot is on.' }],
-  ['tpm-enabled', { claim: 'tpm_enabled', type: 'boolean', meaning: 'The machine has a virtual TPM.' }],
-  ['tpm-version', { claim: 'tpm_version', type: 'string', meaning: 'Revision of the TPM library in the virtual TPM.' }],
-  [
+/** Settings of the machine (openvmm, AttestationVmConfig; some are of paravisors before it). */
+export const VM_SETTINGS: readonly Setting[] = [
+  boolean('console-enabled', 'The machine has a serial console.'),
+  boolean('interactive-console-enabled', 'Its serial console takes input.'),
+  boolean('ipmi-enabled', 'The machine has an IPMI device.'),
+  boolean('secure-boot', 'UEFI Secure Boot is on.'),
+  boolean('tpm-enabled', 'The machine has a virtual TPM.'),
+  text('tpm-version', 'Revision of the TPM library in the virtual TPM.'),
+  boolean(
     'tpm-persisted',
-    { claim: 'tpm_persisted', type: 'boolean', meaning: 'The state of the virtual TPM outlives the machine.' },
-  ],
-  [
-    'filtered-vpci-devices-allowed',
-    { claim: 'filtered_vpci_devices_allowed', type: 'boolean', meaning: 'Some virtual PCI devices pass the filter.' },
-  ],
-  [
-    'hardware-sealing-policy',
-    {
-      claim: 'hardware_sealing_policy',
-      type: 'string',
-      meaning: 'What the state of the machine is sealed to: none, hash or signer.',
-    },
-  ],
-  [
-    'key-release-context-hash',
-    {
-      claim: 'key_release_context_hash',
-      type: 'string',
-      meaning: 'Lower-case hex; what the key of the state of the machine was released for.',
-    },
-  ],
-  [
-    'vmgs-provisioner',
-    { claim: 'vmgs_provisioner', type: 'string', meaning: 'Who made the file with the state of the machine.' },
-  ],
-  [
-    'root-cert-thumbprint',
-    { claim: 'root_cert_thumbprint', type: 'string', meaning: 'base64url; hash of the provisioning certificate.' },
-  ],
-  [
-    'current-time',
-    { claim: 'current_time', type: 'number', meaning: 'Seconds since the Unix epoch, as the host told them.' },
-  ],
-  ['vmUniqueId', { claim: 'vm_unique_id', type: 'string', meaning: 'Lower case; the id of the machine in its cloud.' }],
-]);
+    'The machine is not run stateless; whether the state of its virtual TPM outlives it, this does not say.',
+  ),
+  boolean('filtered-vpci-devices-allowed', 'Some virtual PCI devices pass the filter.'),
+  text('hardware-sealing-policy', 'What the state of the machine is sealed to: none, hash or signer.'),
+  {
+    ...text('key-release-context-hash', 'Lower-case hex; what the key of the state of the machine was released for.'),
+    caseless: true,
+  },
+  {
+    path: ['vmgs-provisioner', 'id'],
+    claim: 'vmgs_provisioner.id',
+    type: 'string',
+    caseless: true,
+    meaning: 'Lower case; the GUID of the file with the state of the machine, where its provisioner signed that.',
+  },
+  {
+    path: ['vmgs-provisioner', 'signer'],
+    claim: 'vmgs_provisioner.signer',
+    type: 'string',
+    meaning: 'Who signed for that file, a did:x509: the hash of the root and the subject of the leaf.',
+  },
+  text('root-cert-thumbprint', 'base64url; hash of the provisioning certificate.'),
+  {
+    path: ['current-time'],
+    claim: 'current_time',
+    type: 'number',
+    meaning: 'Seconds since the Unix epoch, as the host told them.',
+  },
+  {
+    path: ['vmUniqueId'],
+    claim: 'vm_unique_id',
+    type: 'string',
+    caseless: true,
+    meaning: 'Lower case; the id of the machine in its cloud.',
+  },
+];
 
-/** Claims below `hcl`, by name. */
-export type VmConfiguration = Readonly<Record<string, ClaimValue>>;
-
-const MAX_TEXT = 256;
-/** Texts that are the same in either case. */
-const CASELESS: ReadonlySet<string> = new Set(['key-release-context-hash', 'vmUniqueId']);
-
-/** The settings that are known and not null; others are passed over. Throws MalformedError for a value of another type. */
-export function vmConfiguration(value: unknown): VmConfiguration {
-  if (value === undefined) return {};
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new MalformedError('vm-configuration: not an object');
-  }
-  const found: Record<string, ClaimValue> = {};
-  for (const [name, setting] of Object.entries(value)) {
-    const known = VM_SETTINGS.get(name);
-    if (known === undefined || setting === null) continue;
-    found[known.claim] = checked(name, known.type, setting);
-  }
-  return found;
+function boolean(name: string, meaning: string): Setting {
+  return { path: [name], claim: name.replaceAll('-', '_'), type: 'boolean', meaning };
 }
 
-function checked(name: string, type: Setting['type'], value: unknown): ClaimValue {
+function text(name: string, meaning: string): Setting {
+  return { path: [name], claim: name.replaceAll('-', '_'), type: 'string', meaning };
+}
+
+export interface VmConfiguration {
+  /** Those below `hcl`. */
+  readonly claims: ClaimTree;
+  /** Names of the claims that the runtime data has a value for, but none of the type that is known, or too long a text. */
+  readonly unread: readonly string[];
+}
+
+/** Of a text; what a condition of a release policy can be compared with is no longer. */
+const MAX_TEXT = 1024;
+const UNREAD = Symbol('unread');
+
+/**
+ * The settings that are known and not null; others are passed over, and so is one whose type a newer paravisor has changed: no
+ * claim, which conditions do not hold of. Throws MalformedError where the whole is no object.
+ */
+export function vmConfiguration(value: unknown): VmConfiguration {
+  if (value === undefined) return { claims: claimTree({}), unread: [] };
+  if (!isObject(value)) throw new MalformedError('vm-configuration: not an object');
+  const trees: ClaimTree[] = [];
+  const unread: string[] = [];
+  for (const setting of VM_SETTINGS) {
+    const found = readAt(value, setting.path, setting);
+    if (found === UNREAD) unread.push(setting.claim);
+    else if (found !== undefined) trees.push(treeOf(setting.claim, found));
+  }
+  return { claims: mergeClaims(...trees), unread };
+}
+
+function readAt(
+  node: unknown,
+  [name, ...below]: readonly string[],
+  setting: Setting,
+): ClaimValue | typeof UNREAD | undefined {
+  if (node === undefined || node === null) return undefined;
+  if (name === undefined) return typed(node, setting) ?? UNREAD;
+  if (!isObject(node)) return UNREAD;
+  return Object.hasOwn(node, name) ? readAt(node[name], below, setting) : undefined;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function typed(value: unknown, { type, caseless }: Setting): ClaimValue | undefined {
   switch (type) {
     case 'boolean':
-      if (typeof value === 'boolean') return value;
-      break;
+      return typeof value === 'boolean' ? value : undefined;
     case 'number':
-      if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
-      break;
+      return typeof value === 'number' && Number.isSafeInteger(value) ? value : undefined;
     case 'string':
-      if (typeof value === 'string' && value.length <= MAX_TEXT)
-        return CASELESS.has(name) ? value.toLowerCase() : value;
-      break;
+      if (typeof value !== 'string' || value.length > MAX_TEXT) return undefined;
+      return caseless === true ? value.toLowerCase() : value;
   }
-  throw new MalformedError(`vm-configuration: ${name} is not a ${type}, or too large`);
+}
+
+/** One value under its dotted name. */
+function treeOf(claim: string, value: ClaimValue): ClaimTree {
+  const [name = claim, ...below] = claim.split('.');
+  return claimTree({ [name]: below.length === 0 ? value : treeOf(below.join('.'), value) });
 }

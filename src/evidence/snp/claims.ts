@@ -105,7 +105,7 @@ const COMPONENT_MEANING: Readonly<Record<TcbComponent, string>> = {
 
 /** Every claim that a verified report makes, in the order of docs/CLAIMS.md. */
 export const SNP_CLAIMS: readonly ClaimDescription[] = [
-  number('version', 'Version of the attestation report: 2, 3 or 5.'),
+  number('version', 'Version of the attestation report: 2, 3, 4 or 5.'),
   text('generation', 'Family of the processor: Milan, Genoa or Turin.'),
   text('signing_key', 'VCEK, the key of the chip, or VLEK, a key that its cloud provider had loaded.'),
   number('guest_svn', 'Security version number of the guest, from its ID block.'),

@@ -37,10 +37,14 @@ export const SNP_OFFSET = {
   signatureS: 0x2e8,
 } as const;
 
-/** Report versions that are read. Version 3 brought the CPUID, 5 the mitigation vectors: before, those bytes are zero. */
-export const SNP_VERSIONS: readonly number[] = [2, 3, 5];
+/**
+ * Report versions that are read. Version 3 brought the CPUID, 5 the mitigation vectors: up to version 3 their bytes are zero. AMD has
+ * published no layout of version 4, which firmware 1.55.31 writes: what is known of it is that of 3, and of those bytes nothing.
+ */
+export const SNP_VERSIONS: readonly number[] = [2, 3, 4, 5];
 export const CPUID_SINCE = 3;
 export const MITIGATION_SINCE = 5;
+const UNPUBLISHED = 4;
 
 export interface ReservedRange {
   readonly from: number;
@@ -57,7 +61,7 @@ export const SNP_RESERVED: readonly ReservedRange[] = [
   { from: 0x18b, to: 0x1a0 },
   { from: 0x1eb, to: 0x1ec },
   { from: 0x1ef, to: 0x1f0 },
-  { from: 0x1f8, to: 0x208, before: MITIGATION_SINCE },
+  { from: 0x1f8, to: 0x208, before: UNPUBLISHED },
   { from: 0x208, to: 0x2a0 },
   { from: 0x2d0, to: 0x2e8 },
   { from: 0x318, to: 0x4a0 },

@@ -19,13 +19,13 @@ export interface EndorsedKey extends VendorPath {
 
 /**
  * The generation of the processor that the report is of: by its CPUID, and before version 3, which has none, by the issuer
- * of the leaf. snp.chain where it is none that AMD's roots are pinned of, or the leaf does not say.
+ * of the leaf. snp.version where it is none that is known here; snp.chain where the leaf does not say.
  */
 export function generationOf(report: SnpReport, certificates: readonly Buffer[]): Result<AmdGeneration> {
   if (report.cpuid !== undefined) {
     const generation = generationOfCpuid(report.cpuid);
     return generation === undefined
-      ? reject('snp.chain', 'no root is pinned for the processor of the report')
+      ? reject('snp.version', 'the processor of the report is of no generation that is known')
       : accept(generation);
   }
   const [leaf] = certificates;

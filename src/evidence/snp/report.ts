@@ -77,7 +77,7 @@ export interface SnpReport {
 }
 
 /**
- * Parses a report of version 2, 3 or 5; nothing is verified. Throws MalformedError for any other length, version or signature
+ * Parses a report of version 2, 3, 4 or 5; nothing is verified. Throws MalformedError for any other length, version or signature
  * algorithm, for reserved bytes, bits and values, and for policy bit 17, which is reserved and one. What TCB_VERSIONs have
  * reserved depends on the generation: parseTcb.
  */

@@ -4,10 +4,20 @@ import { sha256Hex } from '../../../src/crypto/digest.js';
 import { hclClaims, HCL_CLAIMS } from '../../../src/evidence/hcl/claims.js';
 import { explainHcl } from '../../../src/evidence/hcl/explain.js';
 import { parseHclReport } from '../../../src/evidence/hcl/report.js';
+import { readHclReport } from '../../../src/evidence/hcl/verify.js';
 import { AK_SPKI, EK_SPKI, patched, snpHcl, tdxHcl } from './samples.js';
 
 const fieldsOf = (report: Buffer) =>
   explainHcl({ report, certificates: [], quote: undefined }).flatMap(({ fields }) => fields);
+
+/** A report of which the runtime data is a configuration alone. */
+function ofConfiguration(settings: object) {
+  const runtimeData = Buffer.from(JSON.stringify({ 'vm-configuration': settings }));
+  const report = snpHcl({ overrides: { runtimeData } });
+  const read = readHclReport(report);
+  if (!read.ok) throw new Error(read.detail);
+  return { report, claims: hclClaims(read.value) };
+}
 
 describe('the claims of an HCL report', () => {
   test('say what the runtime data says, and by what hash', () => {
@@ -25,6 +35,25 @@ describe('the claims of an HCL report', () => {
       tpm_persisted: true,
       vm_unique_id: '5e1f0a7c-3b52-4d0e-9a61-0c0ffee00001',
     });
+  });
+
+  test('name who provisioned the state of the machine, as paravisors of today write it', () => {
+    const { claims } = ofConfiguration({
+      'vmgs-provisioner': { id: 'AB-01', signer: 'did:x509:0:sha256:00:subject:x' },
+    });
+    expect(claimAt(claims, 'vmgs_provisioner.id')).toBe('ab-01');
+    expect(claimAt(claims, 'vmgs_provisioner.signer')).toBe('did:x509:0:sha256:00:subject:x');
+    for (const part of ['id', 'signer']) {
+      expect(HCL_CLAIMS.filter(({ name }) => name === `hcl.vmgs_provisioner.${part}`)).toHaveLength(1);
+    }
+  });
+
+  test('leave out a setting of another type than is known, without which the report is good', () => {
+    const { claims, report } = ofConfiguration({ 'secure-boot': 'on', 'tpm-enabled': true });
+    expect(Object.keys(claims).sort()).toEqual(['runtime_data_sha256', 'tpm_enabled', 'type']);
+    expect(fieldsOf(report).filter(({ name }) => name === 'secure-boot')).toEqual([
+      { name: 'secure-boot', value: 'not read', note: 'no boolean, or too long: makes no claim' },
+    ]);
   });
 
   test('leave out what is not said', () => {

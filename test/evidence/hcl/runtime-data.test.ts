@@ -130,7 +130,12 @@ describe('runtime data', () => {
 });
 
 describe('the configuration of the machine', () => {
-  const settings = (value: unknown) => parse({ 'vm-configuration': value }).vmConfiguration;
+  const read = (value: unknown) => parse({ 'vm-configuration': value }).vmConfiguration;
+  const settings = (value: unknown) => ({ ...read(value).claims });
+  const PROVISIONER = {
+    id: '390CBCF5-6C67-4D9B-98EF-C3F1699CC8FC',
+    signer: `did:x509:0:sha256:${'ab'.repeat(32)}:subject:Provisioner.Example`,
+  };
 
   test('gives every setting that is known, and passes over the others', () => {
     const found = settings({
@@ -144,7 +149,7 @@ describe('the configuration of the machine', () => {
       'tpm-version': '1.38',
       'tpm-persisted': false,
       'filtered-vpci-devices-allowed': false,
-      'vmgs-provisioner': 'openhcl',
+      'vmgs-provisioner': PROVISIONER,
       'hardware-sealing-policy': 'none',
       'key-release-context-hash': 'AB',
       vmUniqueId: 'BAEFD3E1-184B',
@@ -161,7 +166,7 @@ describe('the configuration of the machine', () => {
       tpm_version: '1.38',
       tpm_persisted: false,
       filtered_vpci_devices_allowed: false,
-      vmgs_provisioner: 'openhcl',
+      vmgs_provisioner: { id: PROVISIONER.id.toLowerCase(), signer: PROVISIONER.signer },
       hardware_sealing_policy: 'none',
       key_release_context_hash: 'ab',
       vm_unique_id: 'baefd3e1-184b',
@@ -173,23 +178,43 @@ describe('the configuration of the machine', () => {
     expect(settings(undefined)).toEqual({});
   });
 
-  test.each([
-    [[]],
-    [1],
-    [null],
-    [{ 'secure-boot': 'true' }],
-    [{ 'secure-boot': 1 }],
-    [{ 'secure-boot': {} }],
-    [{ 'current-time': '1' }],
-    [{ 'current-time': 1.5 }],
-    [{ 'current-time': 2 ** 53 }],
-    [{ vmUniqueId: true }],
-    [{ vmUniqueId: 'x'.repeat(257) }],
-  ])('%j is malformed', (value) => {
+  test.each([[[]], [1], [null], ['x']])('that is %j is malformed', (value) => {
     expect(() => settings(value)).toThrow(MalformedError);
   });
 
-  test('has texts of up to 256 characters', () => {
-    expect(settings({ vmUniqueId: 'x'.repeat(256) })).toEqual({ vm_unique_id: 'x'.repeat(256) });
+  test.each([
+    [{ 'secure-boot': 'true' }, 'secure_boot'],
+    [{ 'secure-boot': 1 }, 'secure_boot'],
+    [{ 'secure-boot': {} }, 'secure_boot'],
+    [{ 'current-time': '1' }, 'current_time'],
+    [{ 'current-time': 1.5 }, 'current_time'],
+    [{ 'current-time': 2 ** 53 }, 'current_time'],
+    [{ vmUniqueId: true }, 'vm_unique_id'],
+    [{ vmUniqueId: ['x'] }, 'vm_unique_id'],
+    [{ vmUniqueId: 'x'.repeat(1025) }, 'vm_unique_id'],
+  ])('makes no claim of %j, and all others', (odd, name) => {
+    const { claims, unread } = read({ 'console-enabled': true, ...odd });
+    expect([{ ...claims }, unread]).toEqual([{ console_enabled: true }, [name]]);
+  });
+
+  test('makes no claim of a provisioner in parts that are none', () => {
+    const both = ['vmgs_provisioner.id', 'vmgs_provisioner.signer'];
+    for (const odd of ['openhcl', 1, ['id'], { id: 1, signer: {} }]) {
+      expect(read({ 'vmgs-provisioner': odd })).toEqual({ claims: {}, unread: both });
+    }
+    expect(read({ 'vmgs-provisioner': {} })).toEqual({ claims: {}, unread: [] });
+    expect(read({ 'vmgs-provisioner': null })).toEqual({ claims: {}, unread: [] });
+    const { claims, unread } = read({ 'vmgs-provisioner': { ...PROVISIONER, id: 7 } });
+    expect([claims, unread]).toEqual([{ vmgs_provisioner: { signer: PROVISIONER.signer } }, [both[0]]]);
+  });
+
+  test('takes no setting from a prototype', () => {
+    const text = '{"vm-configuration":{"__proto__":{"secure-boot":true},"vmgs-provisioner":{"__proto__":{"id":"x"}}}}';
+    expect(parse(text).vmConfiguration).toEqual({ claims: {}, unread: [] });
+  });
+
+  test('has texts of up to 1024 characters', () => {
+    const signer = 'x'.repeat(1024);
+    expect(settings({ 'vmgs-provisioner': { signer } })).toEqual({ vmgs_provisioner: { signer } });
   });
 });

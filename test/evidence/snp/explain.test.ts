@@ -51,7 +51,7 @@ describe('what is wrong', () => {
   const DEBUG = 0x3001fn | (1n << 19n);
 
   test.each([
-    ['a version', { version: 4 }, /^version: version 4 of/],
+    ['a version', { version: 6 }, /^version: version 6 of/],
     ['an algorithm', { signatureAlgorithm: 2 }, /^version: signature algorithm 2 of/],
     ['a processor', { cpuid: [0x1a, 0x50, 0] }, /^generation: no root is pinned/],
     ['a reserved bit', { platformInfo: 0x100n }, /^reserved: a reserved bit of PLATFORM_INFO/],
