@@ -2,7 +2,7 @@ import { MalformedError } from '../bytes/malformed-error.js';
 import { sha256Hex } from '../crypto/digest.js';
 import { verifyEcdsa } from '../crypto/signature.js';
 import { COMMON_NAME, onlyAttribute } from '../crypto/x509-name.js';
-import type { Certificate } from '../crypto/x509.js';
+import { type Certificate, parseCertificate } from '../crypto/x509.js';
 import type { RevocationList } from '../crypto/x509-crl.js';
 import type { Purpose } from '../endorsement/certificate-checks.js';
 import type { Collateral, SignedDocument } from '../endorsement/collateral.js';
@@ -11,7 +11,8 @@ import { readDocumentBody } from '../endorsement/intel/document-body.js';
 import { parseQeIdentity } from '../endorsement/intel/qe-identity.js';
 import { parseTcbInfo } from '../endorsement/intel/tcb-info.js';
 import { KnownPaths } from '../endorsement/known-paths.js';
-import { validatePath } from '../endorsement/path.js';
+import { MAX_CHAIN_CERTIFICATES, type PathFault, type ValidPath, validatePath } from '../endorsement/path.js';
+import type { TrustAnchors } from '../endorsement/trust-anchors.js';
 import { parseRim, type ReferenceManifest, verifyRim } from '../endorsement/rim/verify.js';
 import { signerOf } from './crl-issuers.js';
 import { collateralOf } from './directory.js';
@@ -99,7 +100,7 @@ function documentStanding(
   { crls }: Collateral,
   { intel }: HardwareRoots,
 ): Standing {
-  const { inner, signature, value } = readDocumentBody(body, kind === 'tcb-info' ? 'tcbInfo' : 'enclaveIdentity');
+  const { inner, signature, value } = asServed(body, kind);
   const { subject, topic, dates } = aboutDocument(kind, value);
   const standing = {
     item,
@@ -110,10 +111,7 @@ function documentStanding(
     untilMs: dates.nextUpdateMs,
   };
   if (issuerChain.length === 0) return { ...standing, fault: 'there is no chain of its signer beside it' };
-  const request = { chain: issuerChain, anchors: intel, atMs: dates.issuedAtMs, purpose: TCB_SIGNER };
-  const found = validatePath({ ...request, crls, crlPolicy: 'if-present' });
-  const path =
-    found.ok || found.fault !== 'collateral' ? found : validatePath({ ...request, crls: [], crlPolicy: 'none' });
+  const path = signerPath(issuerChain, dates, crls, intel);
   if (!path.ok) return { ...standing, fault: `its signer has no good path: ${path.detail}` };
   if (onlyAttribute(path.leaf.subject.attributes, COMMON_NAME) !== TCB_SIGNER_NAME) {
     return { ...standing, fault: 'it is signed by another than the TCB signing certificate' };
@@ -127,9 +125,53 @@ function documentStanding(
   const certificates = [...path.path, path.anchor];
   return {
     ...standing,
+    fromMs: Math.max(dates.issuedAtMs, ...certificates.map(({ notBeforeMs }) => notBeforeMs)),
     untilMs: Math.min(dates.nextUpdateMs, ...certificates.map(({ notAfterMs }) => notAfterMs)),
-    fault: isSigned ? undefined : 'it is not signed by its signer',
+    fault: isSigned
+      ? undefined
+      : `it is not signed by its signer${LINE_END.test(inner.toString('latin1')) ? AS_IT_CAME : ''}`,
   };
+}
+
+/**
+ * The path of the signer at the first moment at which document and path are both good: Intel certifies its signer anew with the same
+ * key, and then serves documents beside a chain that is younger than they are. Where there is no such moment, why not at the last one.
+ */
+function signerPath(
+  chain: readonly Buffer[],
+  { issuedAtMs, nextUpdateMs }: { readonly issuedAtMs: number; readonly nextUpdateMs: number },
+  crls: readonly RevocationList[],
+  anchors: TrustAnchors,
+): ValidPath | PathFault {
+  const pathAt = (atMs: number) => {
+    const request = { chain, anchors, atMs, purpose: TCB_SIGNER };
+    const path = validatePath({ ...request, crls, crlPolicy: 'if-present' });
+    const isUnlisted = !path.ok && path.fault === 'collateral';
+    return isUnlisted ? validatePath({ ...request, crls: [], crlPolicy: 'none' }) : path;
+  };
+  let path = pathAt(issuedAtMs);
+  for (const atMs of path.ok ? [] : beginnings(chain)) {
+    if (!path.ok && issuedAtMs < atMs && atMs <= nextUpdateMs) path = pathAt(atMs);
+  }
+  return path;
+}
+
+/** When certificates begin to be valid, the first one first. Throws MalformedError. */
+function beginnings(chain: readonly Buffer[]): readonly number[] {
+  const found = chain.slice(0, MAX_CHAIN_CERTIFICATES).map((der) => parseCertificate(der).notBeforeMs);
+  return [...new Set(found)].sort((a, b) => a - b);
+}
+
+const AS_IT_CAME = ': Intel signs the exact bytes, so keep it as it was served, not written anew by an editor or jq';
+/** Intel serves documents of one line. */
+const LINE_END = /[\r\n]/;
+
+function asServed(body: Buffer, kind: DocumentKind) {
+  try {
+    return readDocumentBody(body, kind === 'tcb-info' ? 'tcbInfo' : 'enclaveIdentity');
+  } catch (error) {
+    throw error instanceof MalformedError ? new MalformedError(`${error.message}${AS_IT_CAME}`) : error;
+  }
 }
 
 function aboutDocument(kind: DocumentKind, value: unknown) {

@@ -104,7 +104,8 @@ export function appraiseHardware(
 
 /**
  * Verifies the report of the confidential VM. Refusals: those of its kind; evidence.unbound for reports of several machines, and
- * for report data that is not what is expected (undefined: not checked; of an HCL report it is never, its runtime data is).
+ * for report data that is not what is expected (undefined: not checked; of an HCL report it is never, its runtime data is). All that
+ * ties the report comes before collateral.unavailable and what collateral says.
  */
 export function appraiseCvm(
   evidence: Evidence,
@@ -112,11 +113,10 @@ export function appraiseCvm(
   rules: HardwareRules,
   reportData: Buffer | undefined,
 ): Result<CvmAppraisal> {
-  const verified = verifyCvm(evidence, trust, rules);
+  const verified = verifyCvm(evidence, trust, rules, reportData);
   if (!verified.ok) return verified;
   const { cvm, claims } = verified.value;
-  const tied = cvm.hasRuntimeData ? accept(undefined) : checkReportData(cvm.reportData, reportData);
-  return tied.ok ? accept({ cvm, claims: claimTree(claims) }) : tied;
+  return accept({ cvm, claims: claimTree(claims) });
 }
 
 /**
@@ -138,7 +138,18 @@ interface CvmOutcome {
   readonly claims: Readonly<Record<string, ClaimTree>>;
 }
 
-function verifyCvm(evidence: Evidence, trust: HardwareTrust, rules: HardwareRules): Result<CvmOutcome> {
+/** What the report data of a report must name: the runtime data of the HCL report that it came in, or what is expected. */
+interface Tie {
+  readonly hcl: HclReport | undefined;
+  readonly reportData: Buffer | undefined;
+}
+
+function verifyCvm(
+  evidence: Evidence,
+  trust: HardwareTrust,
+  rules: HardwareRules,
+  reportData: Buffer | undefined,
+): Result<CvmOutcome> {
   const { hcl, snp, tdx } = evidence;
   if ([hcl, snp, tdx].filter((kind) => kind !== undefined).length > 1) {
     return reject(
@@ -147,18 +158,15 @@ function verifyCvm(evidence: Evidence, trust: HardwareTrust, rules: HardwareRule
     );
   }
   if (hcl !== undefined) return verifyHcl(hcl, trust, rules);
-  if (snp !== undefined) return verifySnpCvm(snp, trust, rules.snp, undefined);
-  if (tdx !== undefined) return verifyTdxCvm(tdx.quote, trust, rules.tdx, undefined);
+  const tie = { hcl: undefined, reportData };
+  if (snp !== undefined) return verifySnpCvm(snp, trust, rules.snp, tie);
+  if (tdx !== undefined) return verifyTdxCvm(tdx.quote, trust, rules.tdx, tie);
   return reject('evidence.malformed', 'there is no report of a confidential VM');
 }
 
-function verifySnpCvm(
-  evidence: SnpEvidence,
-  trust: HardwareTrust,
-  rules: SnpRules,
-  hcl: HclReport | undefined,
-): Result<CvmOutcome> {
-  const snp = verifySnp(evidence, trust, rules);
+function verifySnpCvm(evidence: SnpEvidence, trust: HardwareTrust, rules: SnpRules, tie: Tie): Result<CvmOutcome> {
+  const { hcl } = tie;
+  const snp = verifySnp(evidence, trust, rules, (report) => checkTie(tie, report.reportData));
   if (!snp.ok) return snp;
   const { report, claims, identities } = snp.value;
   return accept({
@@ -176,19 +184,14 @@ function verifySnpCvm(
   });
 }
 
-function verifyTdxCvm(
-  quote: Buffer,
-  trust: HardwareTrust,
-  rules: TdxRules,
-  hcl: HclReport | undefined,
-): Result<CvmOutcome> {
-  const tdx = verifyTdx({ quote }, trust, rules);
+function verifyTdxCvm(quote: Buffer, trust: HardwareTrust, rules: TdxRules, tie: Tie): Result<CvmOutcome> {
+  const { hcl } = tie;
+  const tdx = verifyTdx({ quote }, trust, rules, (body) => {
+    const same = hcl?.hardware.kind === 'tdx' ? matchTdQuote(hcl.hardware.tdReport, body) : accept(undefined);
+    return same.ok ? checkTie(tie, body.reportData) : same;
+  });
   if (!tdx.ok) return tdx;
   const { body } = tdx.value.quote;
-  if (hcl?.hardware.kind === 'tdx') {
-    const same = matchTdQuote(hcl.hardware.tdReport, body);
-    if (!same.ok) return same;
-  }
   return accept({
     cvm: {
       kind: 'tdx',
@@ -210,12 +213,13 @@ function verifyHcl(evidence: HclEvidence, trust: HardwareTrust, rules: HardwareR
   if (!parsed.ok) return parsed;
   const hcl = parsed.value;
   const { hardware } = hcl;
+  const tie = { hcl, reportData: undefined };
   let outcome: Result<CvmOutcome>;
   if (hardware.kind === 'snp') {
     if (evidence.quote !== undefined) {
       return reject('hcl.quote_mismatch', 'the HCL report is of an SEV-SNP machine: leave evidence.hcl.quote out');
     }
-    outcome = verifySnpCvm({ report: hardware.report, certificates: evidence.certificates }, trust, rules.snp, hcl);
+    outcome = verifySnpCvm({ report: hardware.report, certificates: evidence.certificates }, trust, rules.snp, tie);
   } else {
     if (evidence.quote === undefined) {
       return reject(
@@ -223,12 +227,20 @@ function verifyHcl(evidence: HclEvidence, trust: HardwareTrust, rules: HardwareR
         'evidence.hcl.quote is missing: a TD report proves nothing without its TD quote',
       );
     }
-    outcome = verifyTdxCvm(evidence.quote, trust, rules.tdx, hcl);
+    if (evidence.certificates.length > 0) {
+      return reject(
+        'evidence.unbound',
+        'the HCL report is of a TDX machine, whose quote has its certificates in it: leave evidence.hcl.certificates out',
+      );
+    }
+    outcome = verifyTdxCvm(evidence.quote, trust, rules.tdx, tie);
   }
   if (!outcome.ok) return outcome;
-  const bound = bindRuntimeData(hcl, outcome.value.cvm.reportData);
-  if (!bound.ok) return bound;
   return accept({ ...outcome.value, claims: { ...outcome.value.claims, hcl: hclClaims(hcl) } });
+}
+
+function checkTie({ hcl, reportData }: Tie, found: Buffer): Result<undefined> {
+  return hcl === undefined ? checkReportData(found, reportData) : bindRuntimeData(hcl, found);
 }
 
 function checkReportData(found: Buffer, expected: Buffer | undefined): Result<undefined> {

@@ -28,6 +28,8 @@ export const SIMULATED_QE_SVN = 8;
 export interface SimulatedQe {
   /** 16 bytes. */
   readonly attributes?: Buffer;
+  /** 4 bytes, as they stand in the report; default: zeros. */
+  readonly miscSelect?: Buffer;
   readonly mrSigner?: Buffer;
   readonly isvProdId?: number;
   readonly isvSvn?: number;
@@ -187,7 +189,8 @@ export function encodeTdReport(body: TdReportBody): Buffer {
 function encodeQeReport(qe: SimulatedQe & { readonly reportData: Buffer }): Buffer {
   return new Writer()
     .bytes(Buffer.alloc(16, 0x05))
-    .bytes(Buffer.alloc(4 + 12 + 16))
+    .bytes(qe.miscSelect ?? Buffer.alloc(4))
+    .bytes(Buffer.alloc(12 + 16))
     .bytes(qe.attributes ?? Buffer.from('1500000000000000e700000000000000', 'hex'))
     .bytes(sha256(Buffer.from('Portcullis simulator: quoting enclave code')))
     .bytes(Buffer.alloc(32))

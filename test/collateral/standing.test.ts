@@ -2,10 +2,13 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { crlIssuers } from '../../src/collateral/crl-issuers.js';
+import { planImport } from '../../src/collateral/import-items.js';
 import { itemsOf } from '../../src/collateral/items.js';
 import { isOlder, standingsOf } from '../../src/collateral/standing.js';
 import { isTrouble, isUsable, judge, stateAt } from '../../src/collateral/state.js';
 import { PINNED_ROOTS } from '../../src/endorsement/hardware-roots.js';
+import { issueCertificate, signingUsage, simulatorName } from '../../src/simulator/certificate.js';
+import { pemBlock } from '../helpers/pki.js';
 import {
   crl,
   DAY_MS,
@@ -20,6 +23,7 @@ import {
   piecesOf,
   qeIdentity,
   rim,
+  ROOTS,
   standings,
   tcbInfo,
   TCB_CHAIN,
@@ -138,6 +142,60 @@ describe('the standing of collateral', () => {
     const higher = edition(tcbInfo(FMSPC, { number: 19, atMs: NOW_MS - DAY_MS }));
     expect([isOlder(now, later), isOlder(later, now), isOlder(now, now)]).toEqual([true, false, false]);
     expect([isOlder(later, higher), isOlder(higher, later)]).toEqual([true, false]);
+  });
+});
+
+describe('the standing of a document whose signer was certified anew, after it was issued', () => {
+  const HOUR_MS = 3_600_000;
+  const certified = (notBeforeMs: number, serial = 99n, subject = 'Intel SGX TCB Signing') =>
+    issueCertificate(MAKERS.intel.root, {
+      subject: simulatorName(subject),
+      spki: MAKERS.intel.tcbSigning.spki,
+      serial,
+      notBeforeMs,
+      notAfterMs: NOW_MS + 900 * DAY_MS,
+      extensions: [signingUsage()],
+    });
+  const of = (document: Buffer, ...chain: readonly Buffer[]) =>
+    new Map([
+      ['tcbInfo.json', document],
+      ['tcbInfoIssuerChain.pem', Buffer.from(chain.map((der) => pemBlock('CERTIFICATE', der)).join(''))],
+    ]);
+  const anew = NOW_MS - HOUR_MS;
+
+  test('is good from when both are', () => {
+    const files = of(tcbInfo(), certified(anew), MAKERS.intel.root.certificate);
+    expect(standings(files).get('tcbInfo.json')).toMatchObject({
+      fault: undefined,
+      fromMs: anew,
+      untilMs: NOW_MS + 29 * DAY_MS,
+      edition: { issuedMs: NOW_MS - DAY_MS },
+    });
+    expect(judged(files, anew - 1).items[0]?.state).toBe('future');
+    expect(judged(files, anew).items[0]?.state).toBe('current');
+  });
+
+  test('is good beside a certificate of no use that begins later still', () => {
+    const later = certified(NOW_MS + HOUR_MS, 98n, 'Somebody else');
+    const files = of(tcbInfo(), certified(anew), later, MAKERS.intel.root.certificate);
+    expect(standings(files).get('tcbInfo.json')).toMatchObject({ fault: undefined, fromMs: anew });
+  });
+
+  test('is unverified where the signer begins after nextUpdate, and where somebody else signed', () => {
+    const fault = (files: Files) => standings(files).get('tcbInfo.json')?.fault;
+    const last = NOW_MS + 29 * DAY_MS;
+    expect(fault(of(tcbInfo(), certified(last)))).toBeUndefined();
+    expect(fault(of(tcbInfo(), certified(last + 1000)))).toBe('its signer has no good path: the leaf is not yet valid');
+    expect(fault(of(tcbInfo(FMSPC, { makers: FORGERS }), certified(anew)))).toContain('not signed by its signer');
+  });
+
+  test('lets import take it, and holds older ones off', () => {
+    const rules = { roots: ROOTS, atMs: NOW_MS, allowOlder: false, replaceManifest: false };
+    const held = piecesOf(of(tcbInfo(), certified(anew), MAKERS.intel.root.certificate));
+    const [taken] = planImport(held, new Map(), rules).imported;
+    expect([taken?.result, taken?.why]).toEqual(['written', undefined]);
+    const older = piecesOf(of(tcbInfo(FMSPC, { number: 17, atMs: NOW_MS + HOUR_MS }), certified(anew)));
+    expect(planImport(older, held, rules).imported.map(({ result }) => result)).toEqual(['older']);
   });
 });
 

@@ -3,7 +3,7 @@ import { accept, reject, type Result } from '../../reason/reason.js';
 import type { QeIdentity } from './qe-identity.js';
 import type { PlatformLevel, TcbInfo, TdxModule } from './tcb-info.js';
 import type { TcbVerdict } from './tcb-level.js';
-import { isWorse, knownStatus, type TcbStatus } from './tcb-status.js';
+import { convergedStatus, isWorse, knownStatus, type TcbStatus } from './tcb-status.js';
 
 /** What a quote and its PCK certificate say of the machine, all of it verified. */
 export interface TcbFacts {
@@ -31,7 +31,7 @@ export interface TcbLevelGrade extends TcbVerdict {
 
 /** How Intel grades a machine. */
 export interface TcbGrade {
-  /** The worst of the three. */
+  /** Of the whole: the worst one of all levels, or both at once where one is out of date and another needs configuration. */
   readonly status: TcbStatus;
   readonly platform: TcbLevelGrade;
   readonly module: TcbLevelGrade;
@@ -43,9 +43,10 @@ export interface TcbGrade {
 /**
  * Grades a machine by TCB info and QE identity, which are believed: TDX module, quoting enclave, then platform. The first level of a
  * list that every SVN reaches is the one (levels stand newest first). A trust domain of TDX 1.5 shows the SVNs of its launch and those
- * of what runs now; both are graded and the worse one counts, of two with one status the one of the older date. Refusals: tdx.module for a module that Intel does not list; tdx.qe for
- * another enclave than Intel's; tdx.tcb where no level is reached, or one with a status that is not known. NOT judged: which statuses
- * are accepted.
+ * of what runs now; both are graded and the worse one counts, of two with one status the one of the older date. The status of the whole
+ * is converged as Intel's verifier does (Intel SGX and TDX quote verification library, EvaluateTcb.cpp). Refusals: tdx.module for a
+ * module that Intel does not list; tdx.qe for another enclave than Intel's; tdx.tcb where no level is reached, or one with a status
+ * that is not known. NOT judged: which statuses are accepted.
  */
 export function gradeTcb(facts: TcbFacts, info: TcbInfo, identity: QeIdentity): Result<TcbGrade> {
   const platforms: TcbLevelGrade[] = [];
@@ -65,7 +66,7 @@ export function gradeTcb(facts: TcbFacts, info: TcbInfo, identity: QeIdentity): 
   const module = worst(modules);
   const all = [...platforms, ...modules, qe.value];
   const advisoryIds = [...new Set(all.flatMap((level) => level.advisoryIds))].sort();
-  const { status } = worst([platform, module, qe.value]);
+  const status = convergedStatus(all.map((level) => level.status));
   return accept({ status, platform, module, qe: qe.value, advisoryIds });
 }
 

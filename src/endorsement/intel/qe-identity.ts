@@ -10,7 +10,7 @@ export interface QeIdentity {
   /** Good up to here, inclusive. */
   readonly nextUpdateMs: number;
   readonly evaluationDataNumber: number;
-  /** 4 bytes each, in the order in which they stand in an enclave's report; masked values must be equal. */
+  /** 4 bytes each, written in the order in which they stand in an enclave's report; masked values must be equal. */
   readonly miscSelect: Buffer;
   readonly miscSelectMask: Buffer;
   /** 16 bytes each. */
@@ -35,9 +35,8 @@ export function parseQeIdentity(value: unknown): QeIdentity {
     issuedAtMs: dateOf(identity['issueDate'], field('issueDate')),
     nextUpdateMs: dateOf(identity['nextUpdate'], field('nextUpdate')),
     evaluationDataNumber: number('tcbEvaluationDataNumber', 0xffffffff),
-    // Written as a number, that is, the most significant byte first.
-    miscSelect: hex('miscselect', 4).reverse(),
-    miscSelectMask: hex('miscselectMask', 4).reverse(),
+    miscSelect: hex('miscselect', 4),
+    miscSelectMask: hex('miscselectMask', 4),
     attributes: hex('attributes', 16),
     attributesMask: hex('attributesMask', 16),
     mrSigner: hex('mrsigner', 32),

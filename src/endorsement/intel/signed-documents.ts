@@ -7,7 +7,7 @@ import { MalformedError } from '../../bytes/malformed-error.js';
 import { verifyEcdsa } from '../../crypto/signature.js';
 import { COMMON_NAME, onlyAttribute } from '../../crypto/x509-name.js';
 import type { Certificate } from '../../crypto/x509.js';
-import { accept, reject, type Rejection, type Result } from '../../reason/reason.js';
+import { accept, reject, type Result } from '../../reason/reason.js';
 import type { Purpose } from '../certificate-checks.js';
 import type { HardwareTrust, SignedDocument } from '../collateral.js';
 import { type DocumentBody, readDocumentBody } from './document-body.js';
@@ -30,8 +30,9 @@ export interface Platform {
 
 /**
  * The TCB info for a platform: of those at hand that Intel signed and that are current, the one that accounts for the most; of equals the
- * one that was issued last. Its signer must have a good path to the same root as the platform, with a current CRL of that root. Refusals: collateral.unavailable where
- * there is none that can be used; tdx.tcb where all that is wrong is that Intel has revoked the certificate of the signer.
+ * one that was issued last. Its signer must have a good path to the same root as the platform, not revoked, with a current CRL of that
+ * root. Refusal: collateral.unavailable where there is none that can be used. That is never a verdict on the platform, whatever is
+ * wrong with the documents: another one may say that it is good.
  */
 export function currentTcbInfo(trust: HardwareTrust, { fmspc, pceId, anchor }: Platform): Result<TcbInfo> {
   const fits = (info: TcbInfo) => equalBytes(info.fmspc, fmspc) && equalBytes(info.pceId, pceId);
@@ -91,15 +92,13 @@ function newest<T extends Dated>(
     else if (fits(opened.content)) candidates.push({ document, opened });
   }
   candidates.sort((a, b) => newestFirst(a.opened.content, b.opened.content));
-  const faults: Rejection[] = [];
+  let unusable: string | undefined;
   for (const { document, opened } of candidates) {
     const fault = currencyFault(opened.content, trust.atMs) ?? signatureFault(document, opened, trust, anchor);
     if (fault === undefined) return accept(opened.content);
-    faults.push(fault);
+    unusable ??= fault;
   }
-  const [fault] = [...faults.filter(({ reason }) => reason !== 'collateral.unavailable'), ...faults];
-  if (fault !== undefined) return reject(fault.reason, `${kind.name}: ${fault.detail}`);
-  return reject('collateral.unavailable', `${kind.name}: ${malformed ?? 'none for this platform'}`);
+  return reject('collateral.unavailable', `${kind.name}: ${unusable ?? malformed ?? 'none for this platform'}`);
 }
 
 /** By what they account for, then by when they were issued: never by the order of files. */
@@ -122,9 +121,9 @@ function open<T>(body: Buffer, { member, parse, opened }: Kind<T>): Opened<T> | 
   return known;
 }
 
-function currencyFault({ issuedAtMs, nextUpdateMs }: Dated, atMs: number): Rejection | undefined {
-  if (!(issuedAtMs <= atMs)) return reject('collateral.unavailable', 'from the future');
-  return atMs <= nextUpdateMs ? undefined : reject('collateral.unavailable', 'past its nextUpdate');
+function currencyFault({ issuedAtMs, nextUpdateMs }: Dated, atMs: number): string | undefined {
+  if (!(issuedAtMs <= atMs)) return 'from the future';
+  return atMs <= nextUpdateMs ? undefined : 'past its nextUpdate';
 }
 
 function signatureFault<T>(
@@ -132,22 +131,16 @@ function signatureFault<T>(
   opened: Opened<T>,
   trust: HardwareTrust,
   root: Certificate,
-): Rejection | undefined {
+): string | undefined {
   const request = { chain: issuerChain, anchors: trust.roots.intel, atMs: trust.atMs, purpose: SIGNER_PURPOSE };
   const found = trust.paths.validate('intel-tcb-signing', request, intelRevocationLists(trust.collateral));
-  if (!found.ok) {
-    // What is revoked is a verdict of Intel's; everything else may be cured by fetching anew.
-    const reason = found.fault === 'revoked' ? 'tdx.tcb' : 'collateral.unavailable';
-    return reject(reason, `the signer's certificate: ${found.detail}`);
-  }
+  if (!found.ok) return `the signer's certificate: ${found.detail}`;
   const { leaf, path, anchor } = found;
   if (path.length !== 1 || onlyAttribute(leaf.subject.attributes, COMMON_NAME) !== SIGNER_COMMON_NAME) {
-    return reject('collateral.unavailable', 'signed by another than the TCB signing certificate');
+    return 'signed by another than the TCB signing certificate';
   }
-  if (!anchor.der.equals(root.der)) {
-    return reject('collateral.unavailable', 'signed under another root than the platform');
-  }
-  return isSignedBy(opened, leaf) ? undefined : reject('collateral.unavailable', 'its signature is not good');
+  if (!anchor.der.equals(root.der)) return 'signed under another root than the platform';
+  return isSignedBy(opened, leaf) ? undefined : 'its signature is not good';
 }
 
 function isSignedBy<T>(opened: Opened<T>, signer: Certificate): boolean {

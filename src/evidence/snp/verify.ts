@@ -49,16 +49,25 @@ export interface VerifiedSnp {
   readonly identities: readonly RevocableIdentity[];
 }
 
+/** What the caller demands of a report. It is genuine; only a CRL may be missing. */
+export type SnpReportCheck = (report: SnpReport) => Result<undefined>;
+
 /**
  * Verifies an attestation report: its structure (evidence.malformed, snp.version), the VCEK or VLEK below the pinned ARK of its
  * generation (snp.chain, a revoked certificate too), its signature (snp.signature), that the key is the one of the TCB
  * (snp.tcb_mismatch; evidence.malformed where it has reserved bytes set) and of the chip that the report names (snp.chip), and of
  * an accepted provider (snp.csp), who asked for it (snp.vmpl), and what the host may do to the guest (snp.debug, snp.migration).
- * Last, collateral.unavailable where a CRL is stale, or missing where it must be there. NOT verified, but claims for policies:
+ * Then what `check` demands, by default nothing. Last, collateral.unavailable where a CRL is stale, or missing where it must be
+ * there: a splice is never told to try again. NOT verified, but claims for policies:
  * measurement, report data, host data, ID keys, the privilege level, how new the TCB is, whether its firmware is committed, what
  * the platform has switched on. A report has no date: only its report data can say how fresh it is.
  */
-export function verifySnp(evidence: SnpEvidence, trust: HardwareTrust, rules: SnpRules): Result<VerifiedSnp> {
+export function verifySnp(
+  evidence: SnpEvidence,
+  trust: HardwareTrust,
+  rules: SnpRules,
+  check: SnpReportCheck = () => accept(undefined),
+): Result<VerifiedSnp> {
   const parsed = checkedReport(evidence.report);
   if (!parsed.ok) return parsed;
   const report = parsed.value;
@@ -74,9 +83,11 @@ export function verifySnp(evidence: SnpEvidence, trust: HardwareTrust, rules: Sn
     checkChip(report, vek, rules) ??
     checkProvider(vek, rules) ??
     checkRequester(report) ??
-    checkHost(report, rules) ??
-    withoutCrl;
+    checkHost(report, rules);
   if (refusal !== undefined) return refusal;
+  const checked = check(report);
+  if (!checked.ok) return checked;
+  if (withoutCrl !== undefined) return withoutCrl;
   const { generation, kind: signingKey } = vek;
   const claims = snpClaims(report, tcbs.value, vek, path.leaf.spki);
   const identities = identitiesOf(report.chipId, endorsed.value);

@@ -117,7 +117,8 @@ export const TDX_CLAIMS: readonly ClaimDescription[] = [
     version: 'Version of the quote: 4 or 5.',
   }),
   ...described('string', {
-    body_type: '`TD1.0` or `TD1.5`: which TD report is in the quote.',
+    body_type:
+      '`TD1.0` or `TD1.5`: which TD report is in the quote. In version 5 these are body types 2 and 3; others are refused with `tdx.version`.',
     user_data: '20 bytes of the header that the quoting enclave chose, hex; the first 16 name the platform.',
   }),
   ...described('number', {
@@ -185,7 +186,8 @@ export const TDX_CLAIMS: readonly ClaimDescription[] = [
     'pck.smt_enabled': 'Whether simultaneous multithreading is on.',
   }),
   ...described('string', {
-    'tcb.status': 'The worst of the next three: `UpToDate` to `OutOfDateConfigurationNeeded`.',
+    'tcb.status':
+      'The worst of the next three, or, as Intel converges them, `OutOfDateConfigurationNeeded` where one is `OutOfDate` and another needs configuration.',
     'tcb.platform_status': 'How Intel grades the platform.',
     'tcb.module_status': 'How Intel grades the TDX module; one without versions is graded with the platform.',
     'tcb.qe_status': 'How Intel grades the quoting enclave.',

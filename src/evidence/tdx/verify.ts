@@ -10,7 +10,7 @@ import { type GradedTcb, tdxClaims } from './claims.js';
 import type { TdxEvidence, TdxRules } from './evidence.js';
 import { type VerifiedPck, verifyPckChain } from './pck-chain.js';
 import { verifyQuoteSignature, verifyQuotingEnclave } from './qe.js';
-import { parseTdxQuote, type TdxQuote, UnsupportedQuoteError } from './quote.js';
+import { parseTdxQuote, type TdReportBody, type TdxQuote, UnsupportedQuoteError } from './quote.js';
 import { judgeTrustDomain } from './td-rules.js';
 
 /** A quote that Intel's roots vouch for, on a platform that Intel grades as the rules want it. Only verifyTdx makes one. */
@@ -22,14 +22,23 @@ export interface VerifiedTdx {
   readonly identities: readonly RevocableIdentity[];
 }
 
+/** What the caller demands of a TD report. It is genuine; how Intel grades its platform, nobody has asked yet. */
+export type TdReportCheck = (body: TdReportBody) => Result<undefined>;
+
 /**
- * Verifies a TDX quote: structure; PCK chain; quoting enclave and attestation key; signature; attributes and service TDs; then, with
- * Intel's collateral, revocation, TCB info and QE identity, which must all be there and current, and the grade of the platform.
+ * Verifies a TDX quote: structure; PCK chain; quoting enclave and attestation key; signature; attributes and service TDs; what `check`
+ * demands, by default nothing; then, with Intel's collateral, revocation, TCB info and QE identity, which must all be there and
+ * current, and the grade of the platform. What the quote itself says comes first, so that a splice is never told to try again.
  * NOT verified: report data, MRTD, RTMRs and all else that only the caller can know the right value of; they are claims. Refusals, in
- * this order: evidence.malformed, tdx.version; tdx.chain; tdx.qe; tdx.signature; tdx.debug, tdx.attributes, tdx.service_td;
- * collateral.unavailable; tdx.module, tdx.tcb.
+ * this order: evidence.malformed, tdx.version; tdx.chain; tdx.qe; tdx.signature; tdx.debug, tdx.attributes, tdx.service_td; those of
+ * `check`; collateral.unavailable; tdx.module, tdx.qe (not the one of Intel), tdx.tcb.
  */
-export function verifyTdx(evidence: TdxEvidence, trust: HardwareTrust, rules: TdxRules): Result<VerifiedTdx> {
+export function verifyTdx(
+  evidence: TdxEvidence,
+  trust: HardwareTrust,
+  rules: TdxRules,
+  check: TdReportCheck = () => accept(undefined),
+): Result<VerifiedTdx> {
   const parsed = parse(evidence);
   if (!parsed.ok) return parsed;
   const quote = parsed.value;
@@ -42,6 +51,8 @@ export function verifyTdx(evidence: TdxEvidence, trust: HardwareTrust, rules: Td
   if (!signature.ok) return signature;
   const domain = judgeTrustDomain(quote.body, rules);
   if (!domain.ok) return domain;
+  const checked = check(quote.body);
+  if (!checked.ok) return checked;
   if (pck.unknown !== undefined) return pck.unknown;
   const tcb = grade(quote, pck, trust);
   if (!tcb.ok) return tcb;
@@ -89,19 +100,29 @@ function grade({ body, qeReport }: TdxQuote, pck: VerifiedPck, trust: HardwareTr
 }
 
 /**
- * Each of the three must be accepted, not their worst alone: the order of statuses is a convention, and a rule that takes OutOfDate
- * has not taken ConfigurationNeeded. Revoked is never accepted.
+ * The status of the whole and of each of the three must be accepted: the order of statuses is a convention, so that a rule that takes
+ * OutOfDate has not taken ConfigurationNeeded, and one that takes either has not taken both at once. Revoked is never accepted.
  */
 function acceptedStatus({ status, platform, module, qe }: TcbGrade, { tcbStatus }: TdxRules): Result<undefined> {
   const isAccepted = (one: TcbStatus) => one !== 'Revoked' && tcbStatus.includes(one);
-  const parts = { platform, 'TDX module': module, 'quoting enclave': qe };
-  const refused = Object.entries(parts).filter(([, level]) => !isAccepted(level.status));
-  if (refused.length === 0) return accept(undefined);
-  const detail = refused.map(([part, level]) => `${part}: ${level.status}, as of ${level.date}`).join('; ');
-  return reject('tdx.tcb', detail, {
-    claim: 'tdx.tcb.status',
-    operator: 'in',
-    expected: tcbStatus.filter((one) => one !== 'Revoked'),
-    found: status,
-  });
+  const parts = [
+    { part: 'platform', claim: 'platform_status', level: platform },
+    { part: 'TDX module', claim: 'module_status', level: module },
+    { part: 'quoting enclave', claim: 'qe_status', level: qe },
+  ];
+  const refused = parts.filter(({ level }) => !isAccepted(level.status));
+  const [first] = refused;
+  if (first === undefined && isAccepted(status)) return accept(undefined);
+  const told = refused.map(({ part, level }) => `${part}: ${level.status}, as of ${level.date}`);
+  const isPart = first !== undefined && isAccepted(status);
+  return reject(
+    'tdx.tcb',
+    first === undefined ? `platform, module and quoting enclave together: ${status}` : told.join('; '),
+    {
+      claim: `tdx.tcb.${isPart ? first.claim : 'status'}`,
+      operator: 'in',
+      expected: tcbStatus.filter((one) => one !== 'Revoked'),
+      found: isPart ? first.level.status : status,
+    },
+  );
 }

@@ -142,10 +142,10 @@ describe('a TCB info', () => {
 });
 
 describe('a QE identity', () => {
-  test('has its masks in the order of an enclave report', () => {
-    const parsed = parseQeIdentity({ ...identity, miscselect: '00000102', miscselectMask: 'FFFFFF00' });
-    expect(parsed.miscSelect.toString('hex')).toBe('02010000');
-    expect(parsed.miscSelectMask.toString('hex')).toBe('00ffffff');
+  test('has MISCSELECT and its mask in the order of an enclave report, as they are written', () => {
+    const parsed = parseQeIdentity({ ...identity, miscselect: '01020000', miscselectMask: 'FFFFFF00' });
+    expect(parsed.miscSelect.toString('hex')).toBe('01020000');
+    expect(parsed.miscSelectMask.toString('hex')).toBe('ffffff00');
     expect(parsed).toMatchObject({ isvProdId: 2, evaluationDataNumber: 18 });
     expect(parsed.levels.map(({ isvSvn }) => isvSvn)).toEqual([8, 4]);
   });

@@ -3,7 +3,13 @@ import { gradeTcb, type TcbFacts } from '../../../src/endorsement/intel/grade.js
 import type { QeIdentity } from '../../../src/endorsement/intel/qe-identity.js';
 import type { PlatformLevel, TcbInfo } from '../../../src/endorsement/intel/tcb-info.js';
 import type { IsvLevel } from '../../../src/endorsement/intel/tcb-level.js';
-import { isWorse, knownStatus, TCB_STATUSES } from '../../../src/endorsement/intel/tcb-status.js';
+import {
+  convergedStatus,
+  isWorse,
+  knownStatus,
+  TCB_STATUSES,
+  type TcbStatus,
+} from '../../../src/endorsement/intel/tcb-status.js';
 
 const components = (...svns: readonly number[]) => Array.from({ length: 16 }, (_, index) => svns[index] ?? 0);
 const svn = (...bytes: readonly number[]) => Buffer.from(components(...bytes));
@@ -104,10 +110,61 @@ describe('the grade of a machine', () => {
 
   test('is the worst of the three', () => {
     const modules = [{ ...MODULE, id: 'TDX_01', levels: [isv('OutOfDate')] }];
-    const tcb = info({ levels: [platform('ConfigurationNeeded')], modules });
-    expect(graded(tcb, identity({ levels: [isv('SWHardeningNeeded')] }))).toBe(
-      'OutOfDate = ConfigurationNeeded / OutOfDate / SWHardeningNeeded',
-    );
+    const tcb = info({ levels: [platform('SWHardeningNeeded')], modules });
+    expect(graded(tcb)).toBe('OutOfDate = SWHardeningNeeded / OutOfDate / UpToDate');
+  });
+
+  test.each(['ConfigurationNeeded', 'ConfigurationAndSWHardeningNeeded'] as const)(
+    'is OutOfDateConfigurationNeeded for a platform that is %s with a module or an enclave that is OutOfDate',
+    (status) => {
+      const levels = [platform(status)];
+      const modules = [{ ...MODULE, id: 'TDX_01', levels: [isv('OutOfDate')] }];
+      const old = identity({ levels: [isv('OutOfDate')] });
+      expect(graded(info({ levels, modules }))).toBe(`OutOfDateConfigurationNeeded = ${status} / OutOfDate / UpToDate`);
+      expect(graded(info({ levels }), old)).toBe(`OutOfDateConfigurationNeeded = ${status} / UpToDate / OutOfDate`);
+      // A module without versions is graded with the platform.
+      expect(graded(info({ levels }), old, { teeTcbSvns: [svn(5, 0, 3)] })).toBe(
+        `OutOfDateConfigurationNeeded = ${status} / ${status} / OutOfDate`,
+      );
+      const revoked = identity({ levels: [isv('Revoked')] });
+      expect(graded(info({ levels, modules }), revoked)).toBe(`Revoked = ${status} / OutOfDate / Revoked`);
+    },
+  );
+
+  test('does not lose that configuration is needed where what runs now is out of date beside it', () => {
+    const levels = [
+      platform('ConfigurationNeeded', { tdxComponents: components(0, 0, 3) }),
+      platform('OutOfDate', { tdxComponents: components(0, 0, 2) }),
+    ];
+    const teeTcbSvns = [svn(5, 1, 3), svn(5, 1, 2)];
+    for (const order of [teeTcbSvns, teeTcbSvns.toReversed()]) {
+      expect(graded(info({ levels }), identity(), { teeTcbSvns: order })).toBe(
+        'OutOfDateConfigurationNeeded = OutOfDate / UpToDate / UpToDate',
+      );
+    }
+  });
+
+  test('is converged for every platform, module and enclave as the verifier of Intel does', () => {
+    const ofParts: readonly TcbStatus[] = ['UpToDate', 'OutOfDate', 'Revoked'];
+    /** What Intel writes for an enclave or a module that is OutOfDate, by the status of the platform. */
+    const withOld: Readonly<Record<TcbStatus, TcbStatus>> = {
+      UpToDate: 'OutOfDate',
+      SWHardeningNeeded: 'OutOfDate',
+      ConfigurationNeeded: 'OutOfDateConfigurationNeeded',
+      ConfigurationAndSWHardeningNeeded: 'OutOfDateConfigurationNeeded',
+      OutOfDate: 'OutOfDate',
+      OutOfDateConfigurationNeeded: 'OutOfDateConfigurationNeeded',
+      Revoked: 'Revoked',
+    };
+    for (const status of TCB_STATUSES) {
+      for (const module of ofParts) {
+        for (const enclave of ofParts) {
+          const parts = [module, enclave];
+          const converged = parts.includes('OutOfDate') ? withOld[status] : status;
+          expect(convergedStatus([status, module, enclave])).toBe(parts.includes('Revoked') ? 'Revoked' : converged);
+        }
+      }
+    }
   });
 
   test.each(['', 'NotSupported', 'Unknown', 'uptodate'])('fails for the status "%s", which is not known', (status) => {

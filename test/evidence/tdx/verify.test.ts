@@ -6,7 +6,8 @@ import { isRevocable } from '../../../src/endorsement/identity.js';
 import { KnownPaths } from '../../../src/endorsement/known-paths.js';
 import { TCB_STATUSES } from '../../../src/endorsement/intel/tcb-status.js';
 import { SAFE_TDX_RULES } from '../../../src/evidence/tdx/evidence.js';
-import { verifyTdx } from '../../../src/evidence/tdx/verify.js';
+import { type TdReportCheck, verifyTdx } from '../../../src/evidence/tdx/verify.js';
+import { accept, reject } from '../../../src/reason/reason.js';
 import {
   derivedKey,
   issueCrl,
@@ -184,6 +185,16 @@ describe('tdx.qe', () => {
   ])('one with %s is not the one of Intel', (_, qe) => {
     expect(verdict(quoteOf({ qe }))).toBe('tdx.qe: the quoting enclave is not the one of Intel');
   });
+
+  test('its MISCSELECT is that of the QE identity byte for byte, in the order in which both are written', () => {
+    const qeIdentity = (identity: object) => ({ ...identity, miscselect: '01000000', miscselectMask: 'FFFFFFFF' });
+    const changed = { collateral: collateral({ qeIdentity }) };
+    const of = (miscSelect: string) =>
+      verdict(quoteOf({ qe: { miscSelect: Buffer.from(miscSelect, 'hex') } }), changed);
+    expect(of('01000000')).toBe('accepted');
+    expect(of('00000001')).toBe('tdx.qe: the quoting enclave is not the one of Intel');
+    expect(of('00000000')).toBe('tdx.qe: the quoting enclave is not the one of Intel');
+  });
 });
 
 test('tdx.signature: a TD report that the attestation key did not sign is refused, also without collateral', () => {
@@ -228,6 +239,35 @@ describe('what a trust domain says of itself', () => {
     expect(verdict(quoteOf(migratable))).toMatch(/^tdx\.service_td: /);
     expect(verdict(quoteOf(migratable), {}, { serviceTd: true })).toBe('accepted');
     expect(verdict(quoteOf({ version: 5, ...migratable }))).toBe('accepted');
+  });
+});
+
+describe('what the caller demands of the TD report', () => {
+  const empty = { ...GOOD_COLLATERAL, crls: [], tcbInfos: [], qeIdentities: [] };
+  const no = () => reject('evidence.unbound', 'not this one');
+  const reasonOf = (quote: Buffer, changes: Parameters<typeof trust>[0], check: TdReportCheck) => {
+    const result = verifyTdx({ quote }, trust(changes), SAFE_TDX_RULES, check);
+    return result.ok ? 'accepted' : result.reason;
+  };
+
+  test('is refused before any collateral is asked for, and before the platform is graded', () => {
+    expect(reasonOf(quoteOf(), {}, no)).toBe('evidence.unbound');
+    expect(reasonOf(quoteOf(), { collateral: empty }, no)).toBe('evidence.unbound');
+    expect(reasonOf(quoteOf({ qe: { isvSvn: 5 } }), {}, no)).toBe('evidence.unbound');
+  });
+
+  test('is asked of a genuine report alone, once, and of that very one', () => {
+    const asked: Buffer[] = [];
+    const check: TdReportCheck = ({ reportData }) => {
+      asked.push(reportData);
+      return accept(undefined);
+    };
+    expect(reasonOf(flipped(quoteOf(), 48 + 136, 1), {}, check)).toBe('tdx.signature');
+    expect(reasonOf(quoteOf(attributes(1n)), {}, check)).toBe('tdx.debug');
+    expect(asked).toEqual([]);
+    expect(reasonOf(quoteOf(), {}, check)).toBe('accepted');
+    expect(asked).toEqual([REPORT_DATA]);
+    expect(reasonOf(quoteOf(), { collateral: empty }, check)).toBe('collateral.unavailable');
   });
 });
 
@@ -342,14 +382,30 @@ describe('tdx.tcb', () => {
     const quote = quoteOf({ qe: { isvSvn: 5 } });
     const changed = { collateral: collateral({ tcbInfo: configuration }) };
     expect(verdict(quote, changed, { tcbStatus: ['UpToDate', 'OutOfDate'] })).toMatch(/^tdx\.tcb: platform: Config/);
-    expect(verdict(quote, changed, { tcbStatus: ['ConfigurationNeeded', 'OutOfDate', 'UpToDate'] })).toBe('accepted');
+    // Both at once is a status of its own.
+    const each = ['ConfigurationNeeded', 'OutOfDate', 'UpToDate'] as const;
+    expect(verifyTdx({ quote }, trust(changed), { ...SAFE_TDX_RULES, tcbStatus: each })).toMatchObject({
+      reason: 'tdx.tcb',
+      detail: 'platform, module and quoting enclave together: OutOfDateConfigurationNeeded',
+      findings: [{ claim: 'tdx.tcb.status', found: 'OutOfDateConfigurationNeeded', expected: each }],
+    });
+    expect(verdict(quote, changed, { tcbStatus: [...each, 'OutOfDateConfigurationNeeded'] })).toBe('accepted');
   });
 
-  test('a revoked TCB signing certificate ends what it signed', () => {
+  test('the finding is about the part where the status of the whole is one that is accepted', () => {
+    const worse = { tcbStatus: ['OutOfDate'] } as const;
+    const result = verifyTdx({ quote: quoteOf({ qe: { isvSvn: 5 } }) }, trust(), { ...SAFE_TDX_RULES, ...worse });
+    expect(result).toMatchObject({
+      reason: 'tdx.tcb',
+      findings: [{ claim: 'tdx.tcb.platform_status', found: 'UpToDate', expected: ['OutOfDate'] }],
+    });
+  });
+
+  test('a revoked TCB signing certificate ends what it signed, which is no verdict on the platform', () => {
     const serial = parseCertificate(makers.intel.tcbSigning.certificate).serial;
     const revokedByRoot = [BigInt(`0x${serial}`)];
-    expect(verdict(quoteOf(), { collateral: collateral({ revokedByRoot }) })).toMatch(
-      /^tdx\.tcb: TCB info: the signer's certificate: .*revoked/,
+    expect(verdict(quoteOf(), { collateral: collateral({ revokedByRoot }) })).toBe(
+      "collateral.unavailable: TCB info: the signer's certificate: the leaf: revoked by its issuer",
     );
   });
 });
