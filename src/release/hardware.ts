@@ -11,6 +11,7 @@ import {
   SAFE_HARDWARE_RULES,
   wantsDevices,
 } from '../evidence/appraise.js';
+import { checkSameDevices, deviceIdentity } from '../evidence/authority/same-devices.js';
 import { type AuthorityKeys, type VerifiedTokens, verifyTokens } from '../evidence/authority/verify.js';
 import type { Evidence } from '../evidence/evidence.js';
 import { type VerifiedGpus, verifyGpus } from '../evidence/gpu/verify.js';
@@ -81,7 +82,10 @@ export function verifyCvmReport(
   };
 }
 
-/** Verifies devices and tokens too. Dear, and for anybody's evidence: ask for it once the quote has been accepted. */
+/**
+ * Verifies devices and tokens too, and that tokens name none but the devices that were sent (evidence.unbound), where any of their
+ * kind were. Dear, and for anybody's evidence: ask for it once the quote has been accepted.
+ */
 export async function verifyDevicesAndTokens(
   besides: BesidesQuote,
   { evidence, deployment }: Pick<Asked, 'evidence' | 'deployment'>,
@@ -91,11 +95,12 @@ export async function verifyDevicesAndTokens(
   const { gpus, tokens } = evidence;
   const rules = rulesOf(deployment).gpus;
   const { base: nonce } = besides;
-  return {
-    ...besides,
-    devices: wantsDevices(evidence, rules) ? verifyGpus(gpus, trust, { nonce, rules }) : undefined,
-    tokens: tokens.length === 0 ? undefined : await verifyTokens(tokens, authorities, { nonce, atMs: trust.atMs }),
-  };
+  const devices = wantsDevices(evidence, rules) ? verifyGpus(gpus, trust, { nonce, rules }) : undefined;
+  const verified =
+    tokens.length === 0 ? undefined : await verifyTokens(tokens, authorities, { nonce, atMs: trust.atMs });
+  if (devices?.ok !== true || verified?.ok !== true) return { ...besides, devices, tokens: verified };
+  const same = checkSameDevices(verified.value.gpus, devices.value.devices);
+  return { ...besides, devices, tokens: same.ok ? verified : same };
 }
 
 /** The safe defaults, and what the deployment says beyond them. A VLEK counts for the providers that it names alone. */
@@ -127,9 +132,14 @@ export function vouchingOf(
 }
 
 /** Everything that the hardware evidence hangs on, each of which may have been revoked. */
-export function hardwareIdentities({ cvm, devices }: BesidesQuote): readonly RevocableIdentity[] {
+export function hardwareIdentities({ cvm, devices, tokens }: BesidesQuote): readonly RevocableIdentity[] {
+  const named = [
+    ...(devices?.ok === true ? devices.value.devices : []),
+    ...(tokens?.ok === true ? tokens.value.gpus : []),
+  ].flatMap((device) => deviceIdentity(device) ?? []);
   return [
     ...(cvm?.ok === true ? cvm.value.cvm.identities : []),
     ...(devices?.ok === true ? devices.value.identities : []),
+    ...new Set(named),
   ];
 }

@@ -14,8 +14,8 @@ import {
 import { context, integer, octetString, oid, primitive, sequence, set, utf8String } from './der.js';
 import type { SimulatedMakers } from './makers.js';
 
-/** Chips that are simulated: a Hopper and a Blackwell GPU, and the switch of Hopper machines. */
-export type SimulatedChip = 'GH100' | 'GB100' | 'LS_10';
+/** Chips that are simulated: a Hopper GPU, Blackwell GPUs for data centres and workstations, and the switch of Hopper machines. */
+export type SimulatedChip = 'GH100' | 'GB100' | 'GB20X' | 'LS_10';
 
 /** What the certificates of a device say. */
 export interface GpuCertificatesDraft {
@@ -39,7 +39,7 @@ const NOT_AFTER_MS = Date.UTC(9999, 11, 31, 23, 59, 59);
 const SHA_384 = '2.16.840.1.101.3.4.2.2';
 const SERIAL_NUMBER = '2.5.4.5';
 /** What stands before the PDI in the names of boot ROMs. */
-const CHIP_BYTE: Readonly<Record<SimulatedChip, string>> = { GH100: '41', GB100: '41', LS_10: '50' };
+const CHIP_BYTE: Readonly<Record<SimulatedChip, string>> = { GH100: '41', GB100: '41', GB20X: '41', LS_10: '50' };
 
 /** The chain (DER) of a device in the layout of NVIDIA's: leaf, boot ROM, provisioner, identity, root. */
 export function issueGpuCertificates(
@@ -93,7 +93,7 @@ function ueidOf(leafSpki: Buffer): bigint {
 /** Hopper and LS10 name the key of the device and one firmware, Blackwell two firmwares, the second of zeros. */
 function firmwareExtension(chip: SimulatedChip, deviceSpki: Buffer, fwid: Buffer): Buffer {
   const id = (digest: Buffer) => sequence(oid(SHA_384), octetString(digest));
-  if (chip !== 'GB100') {
+  if (!chip.startsWith('GB')) {
     return extension(DICE_COMPOSITE_DEVICE_ID, false, sequence(integer(1), deviceSpki, id(fwid)));
   }
   const text = (number: number, value: string) => primitive(number, Buffer.from(value));

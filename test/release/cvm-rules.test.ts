@@ -1,83 +1,41 @@
 /** What a genuine report of a confidential VM does not prove: a production broker that takes simulated processors for genuine ones. */
 import { createPublicKey } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { releaseBinding } from '../../src/challenge/binding.js';
 import { sha256 } from '../../src/crypto/digest.js';
-import { type HardwareTrust, NO_COLLATERAL } from '../../src/endorsement/collateral.js';
-import { withSimulator } from '../../src/endorsement/hardware-roots.js';
-import { KnownPaths } from '../../src/endorsement/known-paths.js';
-import { expectedField, policyHash } from '../../src/policy/policy-hash.js';
 import type { ReleaseOutcome } from '../../src/release/broker.js';
-import { createBroker } from '../../src/release/create-broker.js';
 import { cvmTrust } from '../../src/release/ak-trust.js';
-import { simulatedHclReport } from '../../src/simulator/hcl.js';
-import { makerRoots, simulatedMakers } from '../../src/simulator/makers.js';
-import { SimulatedSnp } from '../../src/simulator/snp.js';
 import type { NeededPcrs } from '../../src/workload/attester.js';
-import { createRecipient } from '../../src/workload/recipient.js';
-import { authorities, ISSUER, token } from '../evidence/authority/tokens.js';
-import { ADMIN, bootedMachine, deploymentDocument, POLICY, TestBroker, valueOf } from '../helpers/test-broker.js';
+import { ISSUER, token } from '../evidence/authority/tokens.js';
+import { bootedMachine, deploymentDocument } from '../helpers/test-broker.js';
 import { deployment } from '../policy/documents.js';
-
-const MEASUREMENT = 'c5'.repeat(48);
-const YEAR_MS = 365 * 86_400_000;
-const makers = simulatedMakers(Buffer.alloc(32, 9));
-const byReport = (rule: object) => ({ trust: ['cvm-report'], allow: { cvm: [rule] } });
-const base64url = (bytes: Buffer) => bytes.toString('base64url');
-
-type Machine = Awaited<ReturnType<typeof bootedMachine>>;
+import {
+  base64url,
+  byReport,
+  HardwareWorld,
+  HOST_DATA,
+  KNOWN,
+  type Machine,
+  MEASUREMENT,
+  processor,
+  reasonOf,
+  type Sending,
+  YEAR_MS,
+} from './hardware-world.js';
 
 /** Sends what `evidence` makes for a fresh challenge; whether the deployment can be applied at all is part of the outcome. */
 async function outcomeOf(
   change: Record<string, unknown>,
-  evidence: (base: Buffer, pcrs: NeededPcrs) => Promise<object>,
+  evidence: Sending,
   pinned?: Machine,
 ): Promise<ReleaseOutcome> {
-  const running = await TestBroker.start({ profile: 'production' });
+  const world = await HardwareWorld.start();
   try {
-    const roots = withSimulator(makerRoots(makers));
-    const paths = new KnownPaths(64);
-    const hardwareTrust = (_: unknown, atMs: number): HardwareTrust => ({
-      ...{ roots, collateral: NO_COLLATERAL, paths, atMs, requireCrls: false },
-    });
-    const context = { ...running.context, hardwareTrust, authorities: authorities() };
-    const broker = createBroker(context);
-    valueOf(await broker.applyDeployment(ADMIN, deploymentDocument('d', change), {}));
-    valueOf(await broker.createKey(ADMIN, { name: 'k', deployments: ['d'], type: 'oct' }));
-    if (pinned !== undefined) {
-      const request = { deployment: 'd', public: pinned.ak.tpm2bPublic.toString('base64url') };
-      valueOf(await broker.trustAttester(ADMIN, request));
-    }
-    const asked = { deployment: 'd', key: 'k' };
-    const { nonce, broker: id, pcrs } = valueOf(await broker.issueChallenge(asked));
-    const { jwk: recipient, thumbprint } = await createRecipient('P-256');
-    const base = releaseBinding({ broker: id, ...asked, nonce, recipient: thumbprint, version: 'latest' });
-    const sent = await evidence(base, pcrs);
-    return await broker.release({ nonce, ...asked, recipient, evidence: sent });
+    await world.prepare(change, pinned);
+    return await world.release(evidence);
   } finally {
-    await running.close();
+    await world.close();
   }
 }
-
-function processor(fields: object, cspId?: string) {
-  const snp = new SimulatedSnp({ generation: 'Milan', seed: Buffer.alloc(32, 1) }).set(fields);
-  if (cspId !== undefined) snp.set({ signingKey: 1 });
-  const life = { notBeforeMs: Date.now() - YEAR_MS, notAfterMs: Date.now() + YEAR_MS };
-  const certificates = [base64url(snp.certificate(makers, cspId === undefined ? life : { ...life, cspId }))];
-  return {
-    plain: (base: Buffer, { ak }: Machine) => ({
-      snp: { report: base64url(snp.report(Buffer.concat([base, sha256(ak.spki)]))), certificates },
-    }),
-    hcl: ({ ak }: Machine, vmConfiguration: Readonly<Record<string, boolean>> = {}) => {
-      const hardware = { kind: 'snp', report: (data: Buffer) => snp.report(data) } as const;
-      const report = simulatedHclReport({ akSpki: ak.spki, hardware, vmConfiguration });
-      return { hcl: { report: base64url(report), certificates } };
-    },
-  };
-}
-
-const KNOWN = { measurement: Buffer.from(MEASUREMENT, 'hex') };
-const reasonOf = (outcome: ReleaseOutcome) => (outcome.ok ? 'released' : outcome.reason);
 
 describe('a genuine report of a confidential VM', () => {
   test('lets a known machine in', async () => {
@@ -91,7 +49,7 @@ describe('a genuine report of a confidential VM', () => {
 
   test('lets nobody in by a digest of zeros, which every machine without an ID block has', async () => {
     for (const rule of [{ idKeyDigest: '00'.repeat(48) }, { measurement: '00'.repeat(48) }]) {
-      const applied = outcomeOf({ attesters: byReport(rule) }, () => Promise.resolve({}));
+      const applied = outcomeOf({ attesters: byReport(rule) }, () => ({}));
       await expect(applied).rejects.toThrow(/all zeros is that of every machine/);
       // Nor where a deployment of before has it.
       const rules = {
@@ -129,7 +87,7 @@ describe('a genuine report of a confidential VM', () => {
       version: '1.0.0',
       anyOf: [{ authority: 'portcullis', allOf: [{ claim: 'hcl.secure_boot', equals: true }] }],
     };
-    const send = (fields: object) => async (base: Buffer, pcrs: NeededPcrs) => ({
+    const send = (fields: Parameters<typeof processor>[0]) => async (base: Buffer, pcrs: NeededPcrs) => ({
       ...{ tpm: await machine.evidence(base, pcrs), ...processor(fields).hcl(machine, { 'secure-boot': true }) },
     });
     const known = { release, attesters: byReport({ measurement: MEASUREMENT }) };
@@ -145,18 +103,27 @@ describe('a genuine report of a confidential VM', () => {
 
   test('is not enough where the policy is in HOST_DATA and a paravisor runs the machine, unless PCRs pin the rest', async () => {
     const machine = await bootedMachine('rsassa');
-    const hostData = Buffer.from(expectedField('snp.host_data', policyHash(POLICY).sha256), 'hex');
     const send = async (base: Buffer, pcrs: NeededPcrs) => ({
-      ...{ tpm: await machine.evidence(base, pcrs), ...processor({ ...KNOWN, hostData }).hcl(machine) },
+      ...{ tpm: await machine.evidence(base, pcrs), ...processor({ ...KNOWN, hostData: HOST_DATA }).hcl(machine) },
     });
     const change = { measurement: { source: 'snp.host_data' }, attesters: byReport({ measurement: MEASUREMENT }) };
     expect(reasonOf(await outcomeOf(change, send))).toBe('released');
     expect(reasonOf(await outcomeOf({ ...change, platform: {} }, send))).toBe('evidence.unbound');
   });
 
+  test('that names the AK of another machine is unbound, though the AK of the quote is believed by itself', async () => {
+    const [machine, other] = [await bootedMachine('rsassa'), await bootedMachine('rsassa')];
+    const beside = (named: Machine) => async (base: Buffer, pcrs: NeededPcrs) => ({
+      ...{ tpm: await machine.evidence(base, pcrs), ...processor(KNOWN).hcl(named) },
+    });
+    const pinned = { attesters: { trust: ['pinned'] } };
+    expect(reasonOf(await outcomeOf(pinned, beside(machine), machine))).toBe('released');
+    expect(await outcomeOf(pinned, beside(other), machine)).toMatchObject({ ok: false, reason: 'evidence.unbound' });
+  });
+
   test('tells a stranger nothing of what the deployment asks of hardware', async () => {
     const machine = await bootedMachine();
-    const { plain } = processor(KNOWN, 'CN=stranger');
+    const { plain } = processor(KNOWN, { cspId: 'CN=stranger' });
     const { platform } = deploymentDocument('d');
     const change = {
       attesters: byReport({ measurement: MEASUREMENT }),
@@ -171,13 +138,14 @@ describe('a genuine report of a confidential VM', () => {
 });
 
 describe('a token of a configured authority', () => {
+  const tokenOf = (base: Buffer, about: Readonly<Record<string, unknown>> = {}) => {
+    const seconds = Math.floor(Date.now() / 1000);
+    const dates = { iat: seconds, nbf: seconds, exp: seconds + 60 };
+    return token({ ...dates, eat_nonce: base64url(base), isolated: true, ...about });
+  };
   const tokenFor = (base: Buffer, { ak }: Machine) => {
     const { n, e } = createPublicKey({ key: ak.spki, format: 'der', type: 'spki' }).export({ format: 'jwk' });
-    const seconds = Math.floor(Date.now() / 1000);
-    return token({
-      ...{ iat: seconds, nbf: seconds, exp: seconds + 60, eat_nonce: base64url(base), isolated: true },
-      'x-ms-runtime': { keys: [{ kid: 'HCLAkPub', kty: 'RSA', n, e }] },
-    });
+    return tokenOf(base, { 'x-ms-runtime': { keys: [{ kid: 'HCLAkPub', kty: 'RSA', n, e }] } });
   };
   const release = { version: '1.0.0', anyOf: [{ authority: ISSUER, allOf: [{ claim: 'isolated', equals: true }] }] };
   const change = { release, attesters: { trust: ['pinned'] } };
@@ -190,6 +158,21 @@ describe('a token of a configured authority', () => {
     const [machine, other] = [await bootedMachine('rsassa'), await bootedMachine('rsassa')];
     expect(reasonOf(await outcomeOf(change, send(machine, machine), machine))).toBe('released');
     expect(reasonOf(await outcomeOf(change, send(machine, other), machine))).toBe('evidence.unbound');
+  });
+
+  test('about an AK is unbound beside the report of a machine that has no TPM', async () => {
+    const { alone } = processor({ ...KNOWN, hostData: HOST_DATA });
+    const rules = {
+      ...{ measurement: { source: 'snp.host_data' }, platform: {} },
+      attesters: byReport({ measurement: MEASUREMENT }),
+    };
+    expect(reasonOf(await outcomeOf(rules, alone))).toBe('released');
+    const machine = await bootedMachine('rsassa');
+    const besideToken = (base: Buffer) => ({ ...alone(base), tokens: [tokenFor(base, machine)] });
+    expect(await outcomeOf(rules, besideToken)).toMatchObject({ ok: false, reason: 'evidence.unbound' });
+    // It is the AK that is too much, not the token.
+    const ofNobody = (base: Buffer) => ({ ...alone(base), tokens: [tokenOf(base)] });
+    expect(reasonOf(await outcomeOf(rules, ofNobody))).toBe('released');
   });
 
   test('that answers another nonce is unbound, and its claims are not missed elsewhere', async () => {

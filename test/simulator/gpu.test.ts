@@ -18,7 +18,7 @@ describe('a simulated GPU', () => {
     expect(parseCertificate(of(1).certificates[0]!).spki).not.toEqual(parseCertificate(of(2).certificates[0]!).spki);
   });
 
-  test.each(['GH100', 'GB100', 'LS_10'] as const)(
+  test.each(['GH100', 'GB100', 'GB20X', 'LS_10'] as const)(
     'of chip %s has a chain of five below the root of its maker',
     (chip) => {
       const { certificates } = new SimulatedGpu(makers.nvidiaDevices, { chip });

@@ -77,18 +77,41 @@ export function readManifest(root: XmlElement): ReferenceManifest {
   for (const kind of ['corpus', 'patch', 'supplemental']) {
     if ((identity.get(kind) ?? 'false') !== 'false') throw new MalformedError('not a primary tag');
   }
-  const meta = attributesIn(only(root, 'Meta'), '');
-  if (meta.get('PayloadType') !== 'direct') throw new MalformedError('Meta: the measurements are somewhere else');
-  const product = matching(meta.get('product'), PRODUCT, 'product');
-  const version = meta.get('colloquialVersion') ?? '';
-  const kind = kindOf(meta.get('edition'), version);
+  const meta = only(root, 'Meta');
+  if (attributesIn(meta, '').get('PayloadType') !== 'direct') {
+    throw new MalformedError('Meta: the measurements are somewhere else');
+  }
+  const { product, ...named } = readMeta(meta);
   return {
-    id: rimId(kind, product, version),
-    kind,
-    version,
+    ...named,
     measurements: readMeasurements(only(root, 'Payload')),
     meta: { product, tagId: matching(identity.get('tagId'), TAG_ID, 'tagId') },
   };
+}
+
+/**
+ * What a manifest says it is of, whatever else is wrong with it: its id, as rimId makes it; undefined where that cannot be read. For
+ * saying which manifest is broken, never for believing one.
+ */
+export function idOfBroken(root: XmlElement): string | undefined {
+  const [meta, second] = root.children.filter((child) => typeof child !== 'string' && isNamed(child, SWID, 'Meta'));
+  if (meta === undefined || typeof meta === 'string' || second !== undefined) return undefined;
+  try {
+    return readMeta(meta).id;
+  } catch (error) {
+    if (error instanceof MalformedError) return undefined;
+    throw error;
+  }
+}
+
+function readMeta(
+  element: XmlElement,
+): Pick<ReferenceManifest, 'id' | 'kind' | 'version'> & { readonly product: string } {
+  const meta = attributesIn(element, '');
+  const product = matching(meta.get('product'), PRODUCT, 'product');
+  const version = meta.get('colloquialVersion') ?? '';
+  const kind = kindOf(meta.get('edition'), version);
+  return { id: rimId(kind, product, version), kind, version, product };
 }
 
 /** The one child of that name; beside it only what a manifest has. */

@@ -10,9 +10,9 @@ import type { Collateral, HardwareTrust } from '../collateral.js';
 import { pathIdentities, type RevocableIdentity } from '../identity.js';
 import type { RevocationLists } from '../known-paths.js';
 import type { PathFault, ValidPath } from '../path.js';
-import { readManifest, type ReferenceManifest } from './manifest.js';
+import { idOfBroken, readManifest, type ReferenceManifest } from './manifest.js';
 import { isSignedBySigner, readSignature, type XmlSignature } from './signature.js';
-import { parseXml } from './xml.js';
+import { parseXml, type XmlElement } from './xml.js';
 
 export { rimId, type ReferenceManifest, type ReferenceMeasurement, type RimKind } from './manifest.js';
 
@@ -39,9 +39,16 @@ export interface VerifiedRim extends ReferenceManifest {
   readonly identities: readonly RevocableIdentity[];
 }
 
+/** What is wrong with the form or the digest of a manifest. */
+interface BrokenRim {
+  /** What it says it is of, where that can be read. */
+  readonly id: string | undefined;
+  readonly fault: string;
+}
+
 /** What follows from the bytes alone: the manifest, or why there is none. */
 interface Read {
-  readonly rim: ParsedRim | string;
+  readonly rim: ParsedRim | BrokenRim;
   isSigned?: boolean;
   verified?: { readonly path: ValidPath; readonly result: Result<VerifiedRim> };
 }
@@ -52,7 +59,10 @@ const CANDIDATES = new WeakMap<Collateral, ReadonlyMap<string, readonly Buffer[]
 
 /** Parses a manifest of at most MAX_RIM_BYTES. Throws only MalformedError, also where it was changed after it had been signed. */
 export function parseRim(bytes: Buffer): ParsedRim {
-  const root = parseXml(bytes);
+  return readRim(parseXml(bytes), bytes);
+}
+
+function readRim(root: XmlElement, bytes: Buffer): ParsedRim {
   const signature = readSignature(root);
   const { certificates } = signature;
   return {
@@ -74,7 +84,7 @@ export function parseRim(bytes: Buffer): ParsedRim {
  */
 export function verifyRim(bytes: Buffer, trust: HardwareTrust): Result<VerifiedRim> {
   const read = readOnce(bytes);
-  if (typeof read.rim === 'string') return reject('gpu.rim', read.rim);
+  if ('fault' in read.rim) return reject('gpu.rim', read.rim.fault);
   const { manifest, signature, fromMs, untilMs } = read.rim;
   const refused = (why: string) => reject('gpu.rim', `the manifest ${manifest.id}: ${why}`);
   if (fromMs > untilMs) return refused('its certificates are never valid together');
@@ -101,8 +111,9 @@ export function verifyRim(bytes: Buffer, trust: HardwareTrust): Result<VerifiedR
 /**
  * The manifest of that id (see rimId) in the collateral at hand. Of several the one is taken whose signer's certificate is the
  * newest, of those that are good. NVIDIA has signed manifests of one id with different measurements: which of them is the right one
- * nothing here tells, so that whoever fills the collateral decides, or a policy by `sha256`. Where there is none,
- * `collateral.unavailable`; where all are refused, the refusal of the newest, though `collateral.unavailable` before `gpu.rim`.
+ * nothing here tells, so that whoever fills the collateral decides, or a policy by `sha256`. Where there is none, nor one that says
+ * it is of that id, `collateral.unavailable`; where all are refused, the refusal of the newest, though `collateral.unavailable` before
+ * `gpu.rim`. One that is broken is `gpu.rim` like any other, as long as it can still be read what it is of.
  */
 export function findRim(id: string, trust: HardwareTrust): Result<VerifiedRim> {
   let refusal: Rejection | undefined;
@@ -114,24 +125,41 @@ export function findRim(id: string, trust: HardwareTrust): Result<VerifiedRim> {
   return refusal ?? reject('collateral.unavailable', `there is no manifest ${id} at hand`);
 }
 
+/** The SHA-256 of the other good manifests of the same id at hand, hex: what they list was not used. */
+export function unusedRims({ id, sha256 }: VerifiedRim, trust: HardwareTrust): readonly string[] {
+  const good = (candidatesIn(trust.collateral).get(id) ?? []).flatMap((bytes) => {
+    const result = verifyRim(bytes, trust);
+    return result.ok ? [result.value.sha256] : [];
+  });
+  return [...new Set(good)].filter((other) => other !== sha256);
+}
+
 /** The manifests in the collateral by their ids (see rimId), of several the one with the newest signer. Nothing is verified; what does not parse is left out. */
 export function rimIndex(collateral: Collateral): ReadonlyMap<string, Buffer> {
+  const isWhole = (bytes: Buffer) => !('fault' in readOnce(bytes).rim);
   return new Map(
-    [...candidatesIn(collateral)].flatMap(([id, [newest]]) => (newest === undefined ? [] : [[id, newest]])),
+    [...candidatesIn(collateral)].flatMap(([id, [newest]]) => {
+      return newest !== undefined && isWhole(newest) ? [[id, newest]] : [];
+    }),
   );
 }
 
+/** By id, the newest signer first, those that are broken last; what is of no id is left out. */
 function candidatesIn(collateral: Collateral): ReadonlyMap<string, readonly Buffer[]> {
   const known = CANDIDATES.get(collateral);
   if (known !== undefined) return known;
-  const parsed = collateral.rims.flatMap((bytes) => {
-    const { rim } = readOnce(bytes);
-    return typeof rim === 'string' ? [] : [{ bytes, rim }];
+  const read = collateral.rims.map((bytes) => ({ bytes, rim: readOnce(bytes).rim }));
+  const signedAt = (rim: Read['rim']) =>
+    'fault' in rim ? -Infinity : (rim.signature.certificates[0]?.notBeforeMs ?? 0);
+  const newestFirst = read.toSorted((a, b) => {
+    const [x, y] = [signedAt(a.rim), signedAt(b.rim)];
+    return x === y ? 0 : y - x;
   });
-  const signedAt = ({ signature }: ParsedRim) => signature.certificates[0]?.notBeforeMs ?? 0;
-  parsed.sort((a, b) => signedAt(b.rim) - signedAt(a.rim));
   const found = new Map<string, Buffer[]>();
-  for (const { bytes, rim } of parsed) found.set(rim.manifest.id, [...(found.get(rim.manifest.id) ?? []), bytes]);
+  for (const { bytes, rim } of newestFirst) {
+    const id = 'fault' in rim ? rim.id : rim.manifest.id;
+    if (id !== undefined) found.set(id, [...(found.get(id) ?? []), bytes]);
+  }
   CANDIDATES.set(collateral, found);
   return found;
 }
@@ -139,21 +167,27 @@ function candidatesIn(collateral: Collateral): ReadonlyMap<string, readonly Buff
 function readOnce(bytes: Buffer): Read {
   let read = READ.get(bytes);
   if (read === undefined) {
-    read = { rim: parsedOrFault(bytes) };
+    read = { rim: parsedOrBroken(bytes) };
     READ.set(bytes, read);
   }
   return read;
 }
 
-function parsedOrFault(bytes: Buffer): ParsedRim | string {
+function parsedOrBroken(bytes: Buffer): ParsedRim | BrokenRim {
+  let root: XmlElement | undefined;
   try {
-    const rim = parseRim(bytes);
+    root = parseXml(bytes);
+    const rim = readRim(root, bytes);
     // A signer with a key of another kind is a fault of the file like any other.
     rim.signature.certificates[0]?.publicKey();
     return rim;
   } catch (error) {
-    if (error instanceof MalformedError) return `a manifest is not what it should be: ${error.message}`;
-    throw error;
+    if (!(error instanceof MalformedError)) throw error;
+    const id = root === undefined ? undefined : idOfBroken(root);
+    return {
+      id,
+      fault: `${id === undefined ? 'a manifest' : `the manifest ${id}`} is not what it should be: ${error.message}`,
+    };
   }
 }
 

@@ -1,5 +1,6 @@
 import { sha256Hex } from '../../crypto/digest.js';
 import { accept, reject, type Result } from '../../reason/reason.js';
+import { isSameNonce } from './nonce.js';
 import type { SignedToken } from './signed-token.js';
 import { asObject } from './token.js';
 
@@ -37,10 +38,12 @@ export function isDeviceToken({ claims }: SignedToken): boolean {
 
 /**
  * Puts a platform token together with the device tokens that it names by SHA-256 of their bytes, all signed already.
- * evidence.unbound: a named token answers another nonce than the platform token. token.invalid: the overall result is not true; submods other than `["DIGEST", ["SHA-256", hex]]`, none, or more than 16; a named
- * token is not among `others`, is of another authority or is named twice; a device token without `ueid`, whose `measres` is not
- * `success`, with any boolean that is not true (at any depth), `dbgstat` other than `disabled`, or a certificate that is not valid
- * and good. What a device token does not say is not asked for, `measres` and `ueid` excepted: that is for release policies.
+ * evidence.unbound: a named token answers another nonce than the platform token. token.invalid: the overall result is not true;
+ * submods other than `["DIGEST", ["SHA-256", hex]]`, none, or more than 16; a named token is not among `others`, is of another
+ * authority or is named twice; a device token without `ueid`, whose `measres` is not `success`, or with any of these, at any depth:
+ * a known check that is not true, any other boolean that is not, `dbgstat` other than `disabled`, a certificate that is not valid
+ * and good, a reason for a revocation, a warning. What a device token does not say is not asked for, `measres` and `ueid` excepted:
+ * that is for release policies.
  */
 export function joinPlatform(token: SignedToken, others: readonly SignedToken[]): Result<PlatformToken> {
   if (token.claims['x-nvidia-overall-att-result'] !== true) {
@@ -60,7 +63,7 @@ export function joinPlatform(token: SignedToken, others: readonly SignedToken[])
     const named = byDigest.get(digest);
     if (named === undefined) return reject('token.invalid', `the token of ${submodule} is missing, or is another one`);
     byDigest.delete(digest);
-    if (named.claims['eat_nonce'] !== token.claims['eat_nonce']) {
+    if (!isSameNonce(named.claims['eat_nonce'], token.claims['eat_nonce'])) {
       return reject('evidence.unbound', `the token of ${submodule} answers another nonce than its platform token`);
     }
     if (named.authority !== token.authority) return reject('token.invalid', `${submodule} is of another authority`);
@@ -92,19 +95,28 @@ function checkDevice(submodule: string, token: SignedToken): Result<DeviceToken>
   return accept({ submodule, kind: isSwitch ? 'switch' : 'gpu', ueid, token });
 }
 
-/** What the claim must be where it is there; a check that came to no result (null) is not passed. */
-const MUST_BE: Readonly<Record<string, unknown>> = {
-  secboot: true,
-  dbgstat: 'disabled',
-  'x-nvidia-cert-status': 'valid',
-  'x-nvidia-cert-ocsp-status': 'good',
+/**
+ * What the claim must be where it is there, before any general rule. NVIDIA puts certificates on hold and its service accepts them
+ * where a header of the request says so: whoever asks for the token chooses that. The status is good then, and the hold stands in
+ * the warning alone, a text in genuine tokens, true in others (NVIDIA's claims guide).
+ */
+const ALLOWED: Readonly<Record<string, readonly unknown[]>> = {
+  secboot: [true],
+  dbgstat: ['disabled'],
+  'x-nvidia-cert-status': ['valid'],
+  'x-nvidia-cert-ocsp-status': ['good'],
+  'x-nvidia-cert-revocation-reason': [null],
+  'x-nvidia-attestation-warning': [null, false],
 };
+/** How NVIDIA's names of checks end, those of all versions of its claims; one that came to no result (null) is not passed. */
+const CHECK = /^x-nvidia-(?:gpu|switch)-.*-(?:check|parsed|match|verified|fetched|validated|available|no-conflict)$/;
+const PASSED: readonly unknown[] = [true];
 
 /** The name of the first check that was not passed; the depth was bounded when the token was parsed. */
 function failedCheck(claims: object): string | undefined {
   for (const [name, value] of Object.entries(claims) as [string, unknown][]) {
-    if (value === false) return name;
-    if (Object.hasOwn(MUST_BE, name) && value !== MUST_BE[name]) return name;
+    const allowed = Object.hasOwn(ALLOWED, name) ? ALLOWED[name] : CHECK.test(name) ? PASSED : undefined;
+    if (allowed === undefined ? value === false : !allowed.includes(value)) return name;
     const failed = typeof value === 'object' && value !== null ? failedCheck(value) : undefined;
     if (failed !== undefined) return failed;
   }

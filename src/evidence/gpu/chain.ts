@@ -19,7 +19,7 @@ export type GpuArchitecture = 'HOPPER' | 'BLACKWELL' | 'LS10';
 export interface GpuDevice {
   readonly kind: 'gpu' | 'switch';
   readonly architecture: GpuArchitecture;
-  /** `GH100`, `GB100`, …, `LS_10`. */
+  /** `GH100`, `GB100`, `GB20X` (RTX PRO), …, `LS_10`. */
   readonly chip: string;
   /** Common name of the certificate of the boot ROM: `GH100 A01 GSP BROM`. NVIDIA's tokens call it hwmodel. */
   readonly model: string;
@@ -46,7 +46,7 @@ const PURPOSE: Purpose = { keyUsage: { oneOf: ['digitalSignature'], mayBeAbsent:
 const PATH_CERTIFICATES = 4;
 const SERIAL_NUMBER = '2.5.4.5';
 
-const BOOT_ROM = /^((GH100|GB[12][0-9]{2}|LS_10) [A-Z][0-9]{2} [GF]SP) BROM$/;
+const BOOT_ROM = /^((GH100|GB[12][0-9][0-9A-Z]|LS_10) [A-Z][0-9]{2} [GF]SP) BROM$/;
 /** A byte that stands for the kind of chip, then the PDI. */
 const DEVICE_NUMBER = new RegExp(`^[0-9A-Fa-f]{2}([0-9A-Fa-f]{${String(2 * PDI_BYTES)}})$`);
 

@@ -55,12 +55,13 @@ const VERSION = /^[0-9]{1,6}(?:\.[0-9]{1,6}){1,4}$/;
 const BOARD_PART = /^[0-9A-Z]{1,16}$/;
 const SWITCH_BIOS = /^[0-9a-f]{2}(?:\.[0-9a-f]{2}){4}$/;
 const GPU_BIOS_BYTES = 8;
+const MAX_NUMBER_BYTES = 8;
 
 /**
  * Reads the opaque data of a device of this kind. Throws only MalformedError: where versions or board are missing or in a form
  * that is not known, or where the opaque data is of a newer version than is known.
  */
-export function gpuFacts({ opaque }: GpuReport, { kind }: GpuDevice): GpuFacts {
+export function gpuFacts({ opaque }: GpuReport, { kind }: Pick<GpuDevice, 'kind'>): GpuFacts {
   const version = number(opaque, OPAQUE.opaqueDataVersion);
   if (version !== undefined && version > MAX_OPAQUE_DATA_VERSION) {
     throw new MalformedError('opaque data: of a version that is not known');
@@ -99,8 +100,8 @@ function switchVersions(opaque: Opaque): Versions {
   return { driverVersion: undefined, vbiosVersion: matching(bios, SWITCH_BIOS, 'BIOS version'), ...LS10_BOARD };
 }
 
-/** Two little-endian words: `00a50096 01000000` is 96.00.a5.00.01. */
-function gpuBios(opaque: Opaque): string {
+/** The VBIOS version of a GPU. Two little-endian words: `00a50096 01000000` is 96.00.a5.00.01. Throws MalformedError. */
+export function gpuBios(opaque: Opaque): string {
   const bytes = exactly(opaque, OPAQUE.vbiosVersion, GPU_BIOS_BYTES, 'VBIOS version');
   if (bytes?.readUIntLE(5, 3) !== 0) throw new MalformedError('VBIOS version: not in a known form');
   const [a = 0, b = 0, c = 0, d = 0, last = 0] = bytes;
@@ -130,13 +131,15 @@ function exactly(opaque: Opaque, type: number, length: number, field: string): B
   return bytes;
 }
 
-/** Little-endian, 1 to 4 bytes. */
+/** Little-endian, 1 to 8 bytes: NVIDIA's own verifier takes as many. Up to 2^53-1, so that no two are taken for the same. */
 function number(opaque: Opaque, type: number): number | undefined {
   const bytes = opaque.get(type);
   if (bytes === undefined) return undefined;
-  if (bytes.length === 0 || bytes.length > 4)
+  if (bytes.length === 0 || bytes.length > MAX_NUMBER_BYTES)
     throw new MalformedError(`opaque data ${String(type)}: number of this size`);
-  return bytes.readUIntLE(0, bytes.length);
+  const value = Number(Buffer.concat([bytes], MAX_NUMBER_BYTES).readBigUInt64LE());
+  if (!Number.isSafeInteger(value)) throw new MalformedError(`opaque data ${String(type)}: number too large`);
+  return value;
 }
 
 function nvdecOf(opaque: Opaque): GpuFacts['nvdec'] {

@@ -14,8 +14,14 @@ export interface NeededManifest {
   readonly version: string;
 }
 
-/** Which manifests the report of a device is compared with: driver and VBIOS of a GPU, the BIOS of a switch. */
-export function neededManifests({ kind, chip, architecture }: GpuDevice, facts: GpuFacts): readonly NeededManifest[] {
+/** What the name of a manifest takes from the certificates of a device. */
+export type NamedDevice = Pick<GpuDevice, 'kind' | 'chip' | 'architecture'>;
+
+/**
+ * Which manifests the report of a device is compared with: driver and VBIOS of a GPU, the BIOS of a switch. From Blackwell on the
+ * driver's are served under another name than Hopper's, with the chip that the report names.
+ */
+export function neededManifests({ kind, chip, architecture }: NamedDevice, facts: GpuFacts): readonly NeededManifest[] {
   const { driverVersion, vbiosVersion, project, projectSku, chipSku } = facts;
   const digits = vbiosVersion.replaceAll('.', '').toUpperCase();
   const board = `${project}_${projectSku}_${chipSku}_${digits}`;
@@ -35,20 +41,29 @@ export function neededManifests({ kind, chip, architecture }: GpuDevice, facts: 
 }
 
 /**
- * The verified manifests of a device. Refusals: collateral.unavailable where one is not at hand or no longer valid; gpu.rim
- * where one is not signed by NVIDIA or says that it is of another kind or version than it was looked up by. Project and SKUs
- * are not compared: no manifest says anything of them.
+ * The verified manifests of a device. Refusals: collateral.unavailable where one is not at hand or no longer valid, which then names
+ * all of which that is so, each as it is served; gpu.rim where one is not signed by NVIDIA or says that it is of another kind or
+ * version than it was looked up by. Project and SKUs are not compared: no manifest says anything of them.
  */
 export function findManifests(needed: readonly NeededManifest[], trust: HardwareTrust): Result<readonly VerifiedRim[]> {
-  const manifests: VerifiedRim[] = [];
-  for (const { kind, id, servedAs, version } of needed) {
-    const found = findRim(id, trust);
-    if (!found.ok) return { ...found, detail: `${servedAs}: ${found.detail}` };
-    const manifest = found.value;
-    if (manifest.id !== id || manifest.kind !== kind || manifest.version.toLowerCase() !== version.toLowerCase()) {
-      return reject('gpu.rim', `${servedAs}: the manifest is not of this device`);
-    }
-    manifests.push(manifest);
+  const results = needed.map((manifest) => findManifest(manifest, trust));
+  const refusal = results.find((result) => !result.ok);
+  if (refusal?.ok === false && refusal.reason === 'collateral.unavailable') {
+    const details = results.flatMap((result) =>
+      !result.ok && result.reason === refusal.reason ? [result.detail] : [],
+    );
+    return reject(refusal.reason, details.join('; '));
   }
-  return accept(manifests);
+  return refusal?.ok === false ? refusal : accept(results.flatMap((result) => (result.ok ? [result.value] : [])));
+}
+
+function findManifest({ kind, id, servedAs, version }: NeededManifest, trust: HardwareTrust): Result<VerifiedRim> {
+  const found = findRim(id, trust);
+  // Looked up by one name and fetched by another: whoever reads the refusal needs the second.
+  if (!found.ok) return { ...found, detail: found.detail.replaceAll(id, servedAs) };
+  const manifest = found.value;
+  if (manifest.id !== id || manifest.kind !== kind || manifest.version.toLowerCase() !== version.toLowerCase()) {
+    return reject('gpu.rim', `${servedAs}: the manifest is not of this device`);
+  }
+  return found;
 }

@@ -5,13 +5,15 @@
 import { claimTree, type ClaimTree } from '../../claims/claims.js';
 import type { HardwareTrust } from '../../endorsement/collateral.js';
 import type { RevocableIdentity } from '../../endorsement/identity.js';
+import { unusedRims, type VerifiedRim } from '../../endorsement/rim/verify.js';
 import { accept, reject, type Rejection, type Result } from '../../reason/reason.js';
+import type { GpuDevice } from './chain.js';
 import { deviceClaims } from './claims.js';
 import { type AnsweringDevice, verifyDevice } from './device.js';
 import type { GpuEvidence, GpuRules } from './evidence.js';
 import { matchMeasurements } from './measurements.js';
 import { areMixed } from './mode.js';
-import { findManifests, neededManifests } from './rims.js';
+import { findManifests, type NeededManifest, neededManifests } from './rims.js';
 import { compareTopology } from './topology.js';
 
 /** As many devices as one binding covers. */
@@ -28,6 +30,8 @@ export interface GpuExpectations {
 export interface VerifiedGpus {
   /** The tree below `gpu`: a tree for each device by its place, `0`, `1`, …, and what is said of all of them. */
   readonly claims: ClaimTree;
+  /** Which devices answered, in the order sent: as tokens of NVIDIA's name them. */
+  readonly devices: readonly Pick<GpuDevice, 'kind' | 'ueid'>[];
   /** The devices, and what their certificates and manifests hang on. */
   readonly identities: readonly RevocableIdentity[];
 }
@@ -77,7 +81,7 @@ export function verifyGpus(
     const manifests = findManifests(needed, trust);
     if (!manifests.ok) return inPlace(manifests, index);
     const matched = matchMeasurements(device.report, device.facts, manifests.value, `gpu.${String(index)}`);
-    if (!matched.ok) return inPlace(matched, index);
+    if (!matched.ok) return inPlace(besideUnused(matched, manifests.value, needed, trust), index);
     if (device.device.withoutCrl !== undefined) withoutCrl ??= inPlace(device.device.withoutCrl, index);
     claims[String(index)] = deviceClaims(device, matched.value, needed);
     for (const { identities: of } of [device.device, ...manifests.value])
@@ -91,6 +95,7 @@ export function verifyGpus(
       switches: devices.length - gpus.length,
       topology: topology.state === 'agrees' ? true : undefined,
     }),
+    devices: devices.map(({ device: { kind, ueid } }) => ({ kind, ueid })),
     identities: [...identities],
   });
 }
@@ -107,12 +112,29 @@ function duplicateOf(devices: readonly AnsweringDevice[]): number | undefined {
 
 function checkCount(found: number, expected: number | undefined): Rejection | undefined {
   if (expected === undefined || found === expected) return undefined;
-  return reject('gpu.count', `${String(found)} GPUs answered`, {
+  const detail = `${String(found)} GPUs answered; those that only tokens name are for the claims of these tokens`;
+  return reject('gpu.count', detail, {
     claim: 'gpu.count',
     operator: 'equals',
     expected,
     found,
   });
+}
+
+/** Says where another manifest of the same id might have fitted: only whoever fills the collateral knows which is the right one. */
+function besideUnused(
+  refusal: Rejection,
+  used: readonly VerifiedRim[],
+  needed: readonly NeededManifest[],
+  trust: HardwareTrust,
+): Rejection {
+  const unused = used.flatMap((rim) => {
+    const others = unusedRims(rim, trust).length;
+    if (others === 0) return [];
+    const name = needed.find(({ id }) => id === rim.id)?.servedAs ?? rim.id;
+    return [`not used: ${String(others)} more good of ${name}, since the signer of sha256 ${rim.sha256} is the newest`];
+  });
+  return { ...refusal, detail: [refusal.detail, ...unused].join('; ') };
 }
 
 function inPlace(rejection: Rejection, index: number): Rejection {

@@ -136,8 +136,12 @@ describeWithVectors('the manifests of NVIDIA', () => {
     expect(index.size).toBe(27);
     expect(index.get('NV_GPU_DRIVER_GH100_535.86.09')).toBeUndefined();
     expect(findRim('NV_GPU_DRIVER_GH100_535.86.09', trust)).toMatchObject({
+      reason: 'gpu.rim',
+      detail: 'the manifest NV_GPU_DRIVER_GH100_535.86.09 is not what it should be: changed after it had been signed',
+    });
+    expect(findRim('NV_GPU_DRIVER_GH100_535.86.10', trust)).toMatchObject({
       reason: 'collateral.unavailable',
-      detail: 'there is no manifest NV_GPU_DRIVER_GH100_535.86.09 at hand',
+      detail: 'there is no manifest NV_GPU_DRIVER_GH100_535.86.10 at hand',
     });
   });
 

@@ -4,7 +4,7 @@ import { parseCrl } from '../../../src/crypto/x509-crl.js';
 import { NO_COLLATERAL } from '../../../src/endorsement/collateral.js';
 import { KnownPaths, type RevocationLists } from '../../../src/endorsement/known-paths.js';
 import type { PathRequest } from '../../../src/endorsement/path.js';
-import { findRim, parseRim, rimIndex, verifyRim } from '../../../src/endorsement/rim/verify.js';
+import { findRim, parseRim, rimIndex, unusedRims, verifyRim } from '../../../src/endorsement/rim/verify.js';
 import { MAX_ELEMENTS, MAX_RIM_BYTES } from '../../../src/endorsement/rim/xml.js';
 import {
   caConstraints,
@@ -251,6 +251,76 @@ describe('the manifests at hand', () => {
         reason: 'collateral.unavailable',
       });
     }
+  });
+
+  describe('that are broken', () => {
+    const found = (...texts: readonly string[]) =>
+      findRim(ID, trust({ collateral: collateralOf(...texts.map((text) => Buffer.from(text))) }));
+    const broken: readonly (readonly [string, (text: string) => string])[] = [
+      ['a hash is another one', (text) => text.replace(HASH, HASH.replace('a', 'b'))],
+      ['a hash is no hash', (text) => text.replace(HASH, 'x')],
+      ['a measurement is of no known form', (text) => text.replace('index="7"', 'index="x"')],
+      ['there is no Payload', (text) => text.replaceAll('ns0:Payload', 'ns0:Other')],
+      ['there is no signature', (text) => text.replace(/<ds:Signature .*<\/ds:Signature>/s, '')],
+      ['the digest is of something else', (text) => text.replace(/<ds:DigestValue>./, '<ds:DigestValue>!')],
+      ['a certificate does not parse', (text) => text.replace(/<ds:X509Certificate>..../, '<ds:X509Certificate>AAAA')],
+    ];
+
+    test.each(broken)('where %s, are refused as what they say they are', (_, change) => {
+      const text = signedRim();
+      expect(change(text)).not.toBe(text);
+      expect(found(change(text))).toMatchObject({ ok: false, reason: 'gpu.rim' });
+      expect(found(change(text))).toHaveProperty(
+        'detail',
+        expect.stringContaining(`the manifest ${ID} is not what it should be: `),
+      );
+    });
+
+    test.each(broken)('where %s, do no harm to a good one, nor hide that one is only too old', (_, change) => {
+      const old = older().toString();
+      for (const texts of [
+        [change(signedRim()), signedRim()],
+        [signedRim(), change(signedRim())],
+      ]) {
+        expect(found(...texts).ok).toBe(true);
+      }
+      expect(found(change(signedRim()), old)).toMatchObject({ reason: 'collateral.unavailable' });
+    });
+
+    test.each([
+      ['are no XML', (text: string) => text.replace('</SoftwareIdentity>', '')],
+      ['say nothing of their version', (text: string) => text.replace('550.144.03', '')],
+      ['have two Metas', (text: string) => text.replace('<ns0:Meta', '<ns0:Meta/><ns0:Meta')],
+      ['are no tag of this kind', (text: string) => text.replace(/ns0="[^"]*"/, 'ns0="urn:x"')],
+    ])('and %s are missing: nothing tells what they were', (_, change) => {
+      const text = signedRim();
+      expect(change(text)).not.toBe(text);
+      expect(found(change(text))).toEqual({
+        ok: false,
+        reason: 'collateral.unavailable',
+        detail: `there is no manifest ${ID} at hand`,
+      });
+    });
+
+    test('are in no index', () => {
+      const forged = Buffer.from(signedRim().replace(HASH, HASH.replace('a', 'b')));
+      expect(rimIndex(collateralOf(forged)).size).toBe(0);
+      const good = newer();
+      expect(rimIndex(collateralOf(forged, good))).toEqual(new Map([[ID, good]]));
+    });
+  });
+
+  test('those that are good and were not used are told, each once', () => {
+    const [one, other] = [newer(), genuine()];
+    const forged = Buffer.from(signedRim(MANIFEST, { key: root.key }));
+    const trusted = trust({
+      collateral: collateralOf(other, one, forged, older(), Buffer.from(other), Buffer.from(one)),
+    });
+    const used = findRim(ID, trusted);
+    if (!used.ok) throw new Error(used.detail);
+    expect(used.value.sha256).toBe(sha256Hex(one));
+    expect(unusedRims(used.value, trusted)).toEqual([sha256Hex(other)]);
+    expect(unusedRims(used.value, trust({ collateral: collateralOf(one) }))).toEqual([]);
   });
 
   test('where there is none, it is for lack of collateral', () => {

@@ -143,10 +143,96 @@ describe('a device token', () => {
     expect(await withDevice(change)).toBe('token.invalid');
   });
 
+  test.each([
+    ['its text', "THE CERTIFICATE X IS REVOKED WITH THE STATUS AS 'CERTIFICATE_HOLD'."],
+    ['true', true],
+    ['an empty text', ''],
+    ['a list', []],
+    ['0', 0],
+  ])('with a warning, that is %s, is not valid', async (_name, warning) => {
+    expect(await withDevice({ 'x-nvidia-attestation-warning': warning })).toBe('token.invalid');
+    expect(await withDevice({ parts: [{ 'x-nvidia-attestation-warning': warning }] })).toBe('token.invalid');
+  });
+
+  test.each([null, false, undefined])('whose warning is %j is valid', async (warning) => {
+    expect(await withDevice({ 'x-nvidia-attestation-warning': warning })).toBe('accepted');
+  });
+
+  test.each(['certificateHold', '', false, 6])(
+    'with a reason %j for a revocation is not valid, whatever the status is',
+    async (value) => {
+      const chain = (reason: unknown) => ({
+        'x-nvidia-gpu-attestation-report-cert-chain': {
+          'x-nvidia-cert-status': 'valid',
+          'x-nvidia-cert-ocsp-status': 'good',
+          'x-nvidia-cert-revocation-reason': reason,
+        },
+      });
+      expect(await withDevice(chain(value))).toBe('token.invalid');
+      expect(await withDevice(chain(null))).toBe('accepted');
+      expect(await withDevice(chain(undefined))).toBe('accepted');
+    },
+  );
+
+  const CHECKS = [
+    'x-nvidia-gpu-arch-check',
+    'x-nvidia-gpu-attestation-report-parsed',
+    'x-nvidia-gpu-attestation-report-signature-verified',
+    'x-nvidia-gpu-attestation-report-cert-chain-fwid-match',
+    'x-nvidia-gpu-attestation-report-cert-chain-validated',
+    'x-nvidia-gpu-driver-rim-fetched',
+    'x-nvidia-gpu-driver-rim-measurements-available',
+    'x-nvidia-gpu-vbios-index-no-conflict',
+    'x-nvidia-switch-bios-rim-version-match',
+  ];
+  test.each(CHECKS)('that says anything but true of %s is not valid; it may say nothing', async (name) => {
+    for (const value of [null, 'false', 'true', 0, 1, [], {}]) {
+      expect(await withDevice({ [name]: value })).toBe('token.invalid');
+      expect(await withDevice({ deeper: { [name]: value } })).toBe('token.invalid');
+    }
+    expect(await withDevice({ [name]: true })).toBe('accepted');
+    expect(await withDevice({ [name]: undefined })).toBe('accepted');
+  });
+
+  test('may spell the nonce otherwise than its platform token', async () => {
+    for (const nonce of [NONCE.toString('hex').toUpperCase(), NONCE.toString('base64url')]) {
+      expect(await withDevice({ eat_nonce: nonce })).toBe('accepted');
+    }
+  });
+
   test('need not have claims that are left to policies', async () => {
     expect(await withDevice({ secboot: undefined, dbgstat: undefined, hwmodel: undefined })).toBe('accepted');
   });
 });
+
+const HELD = ['gpu', 'switch'].map((kind) => [
+  kind,
+  join(import.meta.dirname, `../../../../shared/vectors/gpu/claims/${kind}/detached_granular_claims_remote.json`),
+]);
+(HELD.every(([, file]) => existsSync(file!)) ? describe : describe.skip)(
+  "NVIDIA's sample of a held certificate",
+  () => {
+    test.each(HELD)(
+      'of a %s, in which all checks are true, is not valid for its warning alone',
+      async (_kind, file) => {
+        const sample = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+        expect(sample['x-nvidia-attestation-warning']).toMatch(/CERTIFICATE_HOLD/);
+        const of = (warning: unknown) => {
+          const { iss, iat, nbf, exp, eat_nonce } = parseToken(first).claims;
+          return device({ ...sample, iss, iat, nbf, exp, eat_nonce, 'x-nvidia-attestation-warning': warning });
+        };
+        const held = of(sample['x-nvidia-attestation-warning']);
+        const result = await verify([platform([held]), held]);
+        expect(result).toMatchObject({
+          reason: 'token.invalid',
+          detail: 'GPU-0 has not passed the check x-nvidia-attestation-warning',
+        });
+        const unheld = of(null);
+        expect(await reason(platform([unheld]), unheld)).toBe('accepted');
+      },
+    );
+  },
+);
 
 const SAMPLES = join(import.meta.dirname, '../../../../shared/vectors/gpu/nvat/testdata/sample_attestation_data');
 const present = existsSync(SAMPLES);

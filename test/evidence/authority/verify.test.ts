@@ -147,6 +147,8 @@ describe('the nonce of a token', () => {
   const runtime = (nonce: unknown) => ({ 'x-ms-runtime': { 'client-payload': { nonce } } });
   const b64 = NONCE.toString('base64url');
   const hex = NONCE.toString('hex');
+  /** Decodes to the same bytes where nobody looks at the bits that are left over. */
+  const after = (last: string) => String.fromCharCode(last.charCodeAt(0) + 1);
 
   test.each([
     ['eat_nonce in base64url', { eat_nonce: b64 }, 'accepted'],
@@ -159,7 +161,13 @@ describe('the nonce of a token', () => {
     ['another one', { eat_nonce: Buffer.alloc(32, 1).toString('base64url') }, 'evidence.unbound'],
     ['a prefix', { eat_nonce: b64.slice(0, -1) }, 'evidence.unbound'],
     ['base64 with padding', { eat_nonce: NONCE.toString('base64') }, 'evidence.unbound'],
-    ['upper-case hex', { eat_nonce: hex.toUpperCase() }, 'evidence.unbound'],
+    ['upper-case hex', { eat_nonce: hex.toUpperCase() }, 'accepted'],
+    ['hex of both cases', { eat_nonce: hex.replace('a', 'A') }, 'accepted'],
+    ['hex with a space', { eat_nonce: ` ${hex}` }, 'evidence.unbound'],
+    ['hex with a digit more', { eat_nonce: `${hex}a` }, 'evidence.unbound'],
+    ['hex that is cut short', { eat_nonce: hex.slice(0, -2) }, 'evidence.unbound'],
+    ['base64url with bits behind it', { eat_nonce: `${b64.slice(0, -1)}${after(b64.at(-1)!)}` }, 'evidence.unbound'],
+    ['base64url in the other case', { eat_nonce: b64.toUpperCase() }, 'evidence.unbound'],
     ['a list', { eat_nonce: [b64] }, 'evidence.unbound'],
     ['two that differ', { eat_nonce: b64, ...runtime('x') }, 'evidence.unbound'],
     ['one in another place', { eat_nonce: undefined, nonce: b64, 'x-ms-runtime': { nonce: b64 } }, 'evidence.unbound'],
@@ -230,10 +238,12 @@ describe('the claims of a token', () => {
     expect(claimAt(claims, '__proto__.admin')).toBe(true);
   });
 
-  test('that are whole numbers too large to be exact are left out', async () => {
+  test('that are whole numbers too large to be exact are there, and compare with nothing', async () => {
     const text = JSON.stringify(goodClaims()).replace('{', '{"a":9007199254740993,"b":9007199254740991,"c":1.5,');
     const claims = await claimsOf(jws({ alg: 'ES384', kid: 'k' }, text, KEYS.p384, 'ES384'));
-    expect([claims['a'], claims['b'], claims['c']]).toEqual([undefined, 9007199254740991, 1.5]);
+    expect([claims['a'], claims['b'], claims['c']]).toEqual([Object.create(null), 9007199254740991, 1.5]);
+    expect(claimAt(claims, 'a')).toBeUndefined();
+    expect(nodeAt(claims, 'a')).toBeDefined();
   });
 
   test('are at most 4096', async () => {

@@ -49,6 +49,10 @@ describe('gpu.chain', () => {
       'GA100 A01 GSP BROM',
       'GH100 A01 GSP BROM 2',
       'xGH100 A01 GSP BROM',
+      'GB30X A01 GSP BROM',
+      'GB2X0 A01 GSP BROM',
+      'GB20x A01 GSP BROM',
+      'GH10X A01 GSP BROM',
       'NVIDIA GH100 Provisioner ICA 1',
     ]) {
       expect(refusal(certified({ ...NAMES, bootRom: name }))).toMatch(/^gpu\.chain/);

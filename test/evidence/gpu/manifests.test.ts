@@ -26,14 +26,28 @@ describe('the manifests that were used', () => {
 
 describe('collateral.unavailable', () => {
   test('where a manifest of this driver or VBIOS is not at hand, by the name NVIDIA has for it', () => {
-    expect(verdict({}, {}, trust([]))).toMatch(/^collateral\.unavailable: device 0: NV_GPU_DRIVER_GH100_580\.95\.05: /);
-    expect(verdict({ vbiosVersion: '96.00.9f.00.02' })).toMatch(
-      /^collateral\.unavailable: device 0: NV_GPU_VBIOS_1010_0200_882_96009F0002: /,
+    expect(verdict({ vbiosVersion: '96.00.9f.00.02' })).toBe(
+      'collateral.unavailable: device 0: there is no manifest NV_GPU_VBIOS_1010_0200_882_96009F0002 at hand',
     );
     expect(verdict({ driverVersion: '580.95.06' })).toMatch(/^collateral\.unavailable/);
-    expect(verdict({ chip: 'LS_10', vbiosVersion: '96.10.55.00.01' })).toMatch(
-      /^collateral\.unavailable: device 0: NV_SWITCH_BIOS_5612_0002_890_9610550001: /,
+    expect(verdict({ chip: 'LS_10', vbiosVersion: '96.10.55.00.01' })).toBe(
+      'collateral.unavailable: device 0: there is no manifest NV_SWITCH_BIOS_5612_0002_890_9610550001 at hand',
     );
+  });
+
+  test('names all that are missing, each by one id', () => {
+    const at = (vbios: string, driver: string) =>
+      'collateral.unavailable: device 0: ' +
+      `there is no manifest ${driver} at hand; there is no manifest NV_GPU_VBIOS_1010_0200_882_${vbios} at hand`;
+    expect(verdict({}, {}, trust([]))).toBe(at('96009F0001', 'NV_GPU_DRIVER_GH100_580.95.05'));
+    expect(verdict({ chip: 'GB100' }, {}, trust([]))).toMatch(
+      /no manifest NV_GPU_CC_DRIVER_GB100_580\.95\.05 at hand; /,
+    );
+  });
+
+  test('does not hide behind it that another is not of NVIDIA', () => {
+    const broken = soundRims.slice(0, 1).map((rim) => changedSignature(rim));
+    expect(verdict({}, {}, trust(broken))).toMatch(/^gpu\.rim/);
   });
 
   test('after everything that the devices say for themselves', () => {
@@ -51,12 +65,17 @@ describe('gpu.rim', () => {
     expect(verdict({}, {}, trust(changed))).toMatch(/^gpu\.rim/);
   });
 
-  /** The first character of the SignatureValue is another one: the digest of the document stays right. */
-  function changedSignature(rim: Buffer): Buffer {
-    const text = rim.toString('latin1');
-    const at = text.indexOf('<ds:SignatureValue>') + '<ds:SignatureValue>'.length;
-    return Buffer.from(`${text.slice(0, at)}${text[at] === 'A' ? 'B' : 'A'}${text.slice(at + 1)}`, 'latin1');
-  }
+  test('for a manifest that was altered or cannot be read, not as if there was none', () => {
+    const altered = soundRims.map((rim) =>
+      Buffer.from(rim.toString('latin1').replace(/Hash0="./, 'Hash0="0'), 'latin1'),
+    );
+    expect(verdict({}, {}, trust(altered))).toMatch(
+      /^gpu\.rim: device 0: .*the manifest NV_GPU_(?:DRIVER_GH100|VBIOS)_.* is not what it should be: changed after it had been signed$/,
+    );
+    const cut = soundRims.map((rim) => Buffer.from(rim.toString('latin1').replace(/Hash0="./, 'Hash0="x'), 'latin1'));
+    expect(verdict({}, {}, trust(cut))).toMatch(/^gpu\.rim/);
+    expect(verdict({}, {}, trust([...altered, ...cut, ...soundRims]))).toBe('accepted');
+  });
 
   test('for two manifests that list the same measurement', () => {
     const both = { ...vbios!, measurements: new Map([...vbios!.measurements, ...driver!.measurements]) };
@@ -80,6 +99,21 @@ describe('gpu.measurement', () => {
       detail: 'device 1: not as the manifests list them: measurements 21 (other firmware, or devtools mode)',
       findings: [{ claim: 'gpu.1.measurement.21', operator: 'in', found: '01'.repeat(48) }],
     });
+  });
+
+  test('says that other good manifests of the same name were not used', () => {
+    const other = {
+      ...driver!,
+      measurements: new Map([...driver!.measurements, [21, [Buffer.alloc(48, 7)]] as const]),
+    };
+    const rims = issued(other, driver!, vbios!);
+    const told = verdict({}, {}, trust(rims));
+    expect(told).toMatch(/^gpu\.measurement: device 0: not as the manifests list them: measurements 21 /);
+    expect(told).toContain(
+      `; not used: 1 more good of NV_GPU_DRIVER_GH100_580.95.05, since the signer of sha256 ${sha256Hex(rims[0]!)} is the newest`,
+    );
+    expect(told).not.toContain('NV_GPU_VBIOS');
+    expect(verdict({}, {}, trust([rims[1]!, rims[0]!, rims[2]!]))).toBe('accepted');
   });
 
   test('for each measurement that a manifest lists, and for no other', () => {
@@ -132,3 +166,10 @@ describe('gpu.measurement', () => {
     expect(result.ok && claimAt(result.value.claims, '0.measurements.unlisted')).toBe(1);
   });
 });
+
+/** The first character of the SignatureValue is another one: the digest of the document stays right. */
+function changedSignature(rim: Buffer): Buffer {
+  const text = rim.toString('latin1');
+  const at = text.indexOf('<ds:SignatureValue>') + '<ds:SignatureValue>'.length;
+  return Buffer.from(`${text.slice(0, at)}${text[at] === 'A' ? 'B' : 'A'}${text.slice(at + 1)}`, 'latin1');
+}

@@ -3,9 +3,9 @@ import { claimAt } from '../../../src/claims/claims.js';
 import { isRevocable } from '../../../src/endorsement/identity.js';
 import { PINNED_ROOTS } from '../../../src/endorsement/hardware-roots.js';
 import { GPU_CLAIMS } from '../../../src/evidence/gpu/claims.js';
-import { OPAQUE } from '../../../src/evidence/gpu/constants.js';
+import { GPU_MODES, OPAQUE } from '../../../src/evidence/gpu/constants.js';
 import { verifyGpus } from '../../../src/evidence/gpu/verify.js';
-import { gpu, NONCE, numbered, opaque, sound, told, verdict, verify } from './simulated.js';
+import { gpu, issued, NONCE, numbered, opaque, sound, told, trust, verdict, verify } from './simulated.js';
 
 describe('a sound device', () => {
   test('is verified, and all that it says are claims', () => {
@@ -98,6 +98,37 @@ describe('a sound device', () => {
     expect([at('0.fwid.sha384'), at('0.mode'), at('0.protected_pcie')]).toEqual([undefined, undefined, undefined]);
   });
 
+  test.each([1, 2, 4, 5, 7, 8])('may write its mode in %d bytes', (length) => {
+    const flag = Buffer.alloc(length);
+    flag[0] = GPU_MODES.indexOf('MPT');
+    const result = verify([gpu(opaque(OPAQUE.featureFlag, flag)).evidence(NONCE)]);
+    expect(result.ok && claimAt(result.value.claims, '0.mode')).toBe('MPT');
+    // Of a mode that is not known, however large its number.
+    if (length > 1) expect(verdict(opaque(OPAQUE.featureFlag, flag.fill(1, 1, 2)))).toMatch(/^gpu\.debug/);
+  });
+
+  test('may be an RTX PRO, whose chip has a letter in its name', () => {
+    const rtx = gpu({ chip: 'GB20X' });
+    const believed = trust(issued(...rtx.reference()));
+    const result = verify([rtx.evidence(NONCE)], { count: 1 }, believed);
+    if (!result.ok) throw new Error(result.detail);
+    const at = (path: string) => claimAt(result.value.claims, path);
+    expect([at('0.architecture'), at('0.chip')]).toEqual(['BLACKWELL', 'GB20X']);
+    expect(at('0.model')).toBe('GB20X A01 GSP BROM');
+    expect(at('0.rim.driver')).toBe('NV_GPU_CC_DRIVER_GB20X_580.95.05');
+    expect(verdict({ chip: 'GB20X', fwid: Buffer.alloc(48, 5) }, {}, believed)).toMatch(/^gpu\.fwid/);
+  });
+
+  test('is named as tokens name it', () => {
+    const result = verify([numbered(2, { chip: 'LS_10' }), gpu()].map((one) => one.evidence(NONCE)));
+    if (!result.ok) throw new Error(result.detail);
+    const ueid = (index: number) => claimAt(result.value.claims, `${String(index)}.ueid`);
+    expect(result.value.devices).toEqual([
+      { kind: 'switch', ueid: ueid(0) },
+      { kind: 'gpu', ueid: ueid(1) },
+    ]);
+  });
+
   test('is verified again with the paths that are known', () => {
     const evidence = [gpu().evidence(NONCE)];
     expect(verify(evidence).ok && verify(evidence).ok).toBe(true);
@@ -121,7 +152,8 @@ describe('evidence.malformed', () => {
     ['no chip SKU', opaque(OPAQUE.chipSku, null)],
     ['a firmware id of another length', opaque(OPAQUE.fwid, Buffer.alloc(32))],
     ['a feature flag of no bytes', opaque(OPAQUE.featureFlag, Buffer.alloc(0))],
-    ['a feature flag of five bytes', opaque(OPAQUE.featureFlag, Buffer.alloc(5))],
+    ['a feature flag of nine bytes', opaque(OPAQUE.featureFlag, Buffer.alloc(9))],
+    ['a feature flag of 2^53', opaque(OPAQUE.featureFlag, Buffer.from('0000000000002000', 'hex'))],
     ['opaque data of a newer version', opaque(OPAQUE.opaqueDataVersion, Buffer.of(2, 0))],
     ['part of a PDI', opaque(OPAQUE.switchPdi, Buffer.alloc(12))],
   ])('for %s', (_, options) => {
