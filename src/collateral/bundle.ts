@@ -11,6 +11,8 @@ export const MAX_BUNDLE_BYTES = 64 * 1024 * 1024;
 const API_VERSION = 'portcullis/v1';
 const KIND = 'CollateralBundle';
 const MAX_DEPTH = 4;
+/** Of these bytes one must be the brace. */
+const MAX_START = 1024;
 const NAME = /^(?:(?:amd|rim)\/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,159}$/;
 
 /** A file that does not say what it should. */
@@ -49,7 +51,8 @@ export function readBundle(bytes: Buffer, name: string, trouble: BundleTrouble):
 /** undefined where it is no bundle. */
 function filesIn(bytes: Buffer): readonly unknown[] | undefined {
   if (bytes.length > MAX_BUNDLE_BYTES) throw new MalformedError(`more than ${String(MAX_BUNDLE_BYTES)} bytes`);
-  if (bytes[0] !== 0x7b || !bytes.subarray(0, 256).includes(KIND)) return undefined;
+  // Members may stand in any order, also behind all the files. What makers sign never says this name.
+  if (!/^\s*\{/.test(bytes.toString('latin1', 0, MAX_START)) || !bytes.includes(`"${KIND}"`)) return undefined;
   const { apiVersion, kind, files } = parseJson(bytes, MAX_DEPTH) as Readonly<Record<string, unknown>>;
   if (apiVersion !== API_VERSION || kind !== KIND || !Array.isArray(files)) {
     throw new MalformedError(`a bundle of another version than ${API_VERSION}`);

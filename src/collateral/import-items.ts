@@ -1,9 +1,10 @@
 import type { Certificate } from '../crypto/x509.js';
 import type { HardwareRoots } from '../endorsement/hardware-roots.js';
-import { crlIssuers, signerOf } from './crl-issuers.js';
+import { chainUp, crlIssuers, signerOf } from './crl-issuers.js';
 import { contradicts, isOfAmd, listsAllOf, undoes } from './conflicts.js';
 import { itemsOf, type Pieces } from './items.js';
-import { isSameRim } from './sources.js';
+import { isOfNvidia, nvidiaCrlFile } from './nvidia-crls.js';
+import { servedAs } from './rim-names.js';
 import { contentOf, isSamePiece, type Piece } from './piece.js';
 import { isOlder, type Standing, standingsOf } from './standing.js';
 import { isUsable, stateAt } from './state.js';
@@ -124,6 +125,9 @@ function fileFor(standing: Standing, held: readonly Standing[]): string {
   const own = ownFile(standing);
   const files = held.filter(({ topic }) => topic === standing.topic).map(({ item }) => item.file);
   if (isOfAmd(standing) || files.includes(own)) return own;
+  // The name of a manifest may be all that says under which it can be fetched anew: it does not give way to one that does not.
+  const served = standing.item.kind === 'rim' ? servedAs(own, standing.subject) : undefined;
+  if (served !== undefined) return files.find((file) => servedAs(file, standing.subject) === served) ?? own;
   return files.find((file) => held.filter(({ item }) => item.file === file).length === 1) ?? own;
 }
 
@@ -134,7 +138,7 @@ function ownFile({ item, subject, topic }: Standing): string {
     case 'qe-identity':
       return 'qeIdentity.json';
     case 'rim':
-      return `rim/${safe(servedAs(item.file, subject))}.swidtag`;
+      return `rim/${safe(servedAs(item.file, subject) ?? subject)}.swidtag`;
     case 'crl':
       break;
   }
@@ -143,6 +147,7 @@ function ownFile({ item, subject, topic }: Standing): string {
   if (subject === 'Intel SGX Root CA') return 'rootCaCrl.der';
   const [, generation] = /^ARK-([A-Za-z]+)$/.exec(subject) ?? [];
   if (generation !== undefined) return `amd/${amdKind(item.file, generation)}-${generation}.crl`;
+  if (isOfNvidia(subject)) return nvidiaCrlFile(subject);
   return `${safe(subject)}-${safe(topic).slice(-8)}.crl`;
 }
 
@@ -156,12 +161,6 @@ function amdKind(file: string, generation: string): string {
     : safe(stem.endsWith(`-${generation}`) ? stem.slice(0, -generation.length - 1) : stem);
 }
 
-/** A RIM does not say the whole id under which NVIDIA serves it: a name that may be that one is kept, so that it can be fetched anew. */
-function servedAs(file: string, id: string): string {
-  const [, stem = id] = /^rim\/(.+)\.(?:swidtag|xml|json)$/i.exec(file) ?? [];
-  return isSameRim(stem, id) ? stem : id;
-}
-
 function safe(text: string): string {
   return text
     .replace(/[^A-Za-z0-9_.-]/g, '_')
@@ -173,7 +172,7 @@ function safe(text: string): string {
 function* filesOf(
   { item }: Standing,
   file: string,
-  { roots, crlIssuers: issuers }: { readonly roots: HardwareRoots; readonly crlIssuers: readonly Certificate[] },
+  { crlIssuers: issuers }: { readonly crlIssuers: readonly Certificate[] },
 ): Generator<readonly [string, Piece]> {
   const chainFile = `${file.replace(/\.[^.]*$/, '')}IssuerChain.pem`;
   switch (item.kind) {
@@ -186,8 +185,7 @@ function* filesOf(
       const signer = signerOf(item.crl.list, issuers);
       const isPinned = typeof signer === 'string' || signer.subject.der.equals(signer.issuer.der);
       if (!isPinned) {
-        const above = roots.intel.certificates.filter(({ subject }) => subject.der.equals(signer.issuer.der));
-        yield [chainFile, { kind: 'chain', certificates: [signer.der, ...above.map(({ der }) => der)] }];
+        yield [chainFile, { kind: 'chain', certificates: chainUp(signer, issuers).map(({ der }) => der) }];
       }
       yield [file, { kind: 'crls', crls: [item.crl] }];
       break;

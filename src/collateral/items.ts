@@ -1,5 +1,6 @@
 import { COMMON_NAME, onlyAttribute } from '../crypto/x509-name.js';
 import { parseCertificate } from '../crypto/x509.js';
+import type { RevocationList } from '../crypto/x509-crl.js';
 import type { SignedDocument } from '../endorsement/collateral.js';
 import type { Crl, IssuerChain, Piece } from './piece.js';
 
@@ -39,6 +40,35 @@ export function itemsOf(pieces: Pieces, further: Pieces = new Map()): readonly I
         return [];
     }
   });
+}
+
+/** The chains that hold the signer of nothing that came with them. */
+export function unusedChains(pieces: Pieces): readonly string[] {
+  const chains = [...pieces].flatMap(([name, piece]) => (piece.kind === 'chain' ? [{ name, piece }] : []));
+  const documents = itemsOf(pieces).flatMap((item) => ('document' in item ? [item.document.issuerChain] : []));
+  const signers = new Set(
+    [...pieces.values()].flatMap((piece) => (piece.kind === 'crls' ? piece.crls.map(({ list }) => nameOf(list)) : [])),
+  );
+  const parsed = chains.map(({ name, piece }) => ({
+    name,
+    piece,
+    certificates: piece.certificates.map(parseCertificate),
+  }));
+  // Each chain may hold who is above the certificates of another one.
+  for (let more = 0; more !== signers.size;) {
+    more = signers.size;
+    for (const certificate of parsed.flatMap(({ certificates }) => certificates)) {
+      if (signers.has(certificate.subject.der.toString('latin1'))) signers.add(nameOf(certificate));
+    }
+  }
+  return parsed.flatMap(({ name, piece, certificates }) => {
+    const isOfCrl = certificates.some(({ subject }) => signers.has(subject.der.toString('latin1')));
+    return isOfCrl || documents.includes(piece.certificates) ? [] : [name];
+  });
+}
+
+function nameOf({ issuer }: Pick<RevocationList, 'issuer'>): string {
+  return issuer.der.toString('latin1');
 }
 
 const NO_CHAIN: readonly Buffer[] = [];

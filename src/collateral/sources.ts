@@ -2,6 +2,8 @@ import { fromBase64 } from '../bytes/base64.js';
 import { parseJson } from '../bytes/json.js';
 import { MalformedError } from '../bytes/malformed-error.js';
 import type { AmdGeneration } from '../endorsement/hardware-roots.js';
+import { NVIDIA_CRLS, nvidiaCrlFile } from './nvidia-crls.js';
+import { isSameRim, servedDriver } from './rim-names.js';
 import type { Origins, Wanted } from './wanted.js';
 
 /** What a maker answered. */
@@ -27,15 +29,21 @@ export interface Source {
 }
 
 /**
- * Where each thing is (Intel PCS API v4; AMD KDS, document 57230; NVIDIA's RIM service, v1). URLs are made of the origins and of
+ * Where each thing is (Intel PCS API v4; AMD KDS, document 57230; NVIDIA's RIM service, v1, and the CRLs that its certificates name). URLs are made of the origins and of
  * what the operator names, never of evidence.
  */
-export function sourcesOf({ fmspcs, amd, rims }: Wanted, origins: Origins): readonly Source[] {
+export function sourcesOf({ fmspcs, amd, rims, nvidiaCrls }: Wanted, origins: Origins): readonly Source[] {
   return [
     ...fmspcs.map((fmspc) => tcbInfo(fmspc, origins)),
     ...(fmspcs.length === 0 ? [] : intelRest(origins)),
     ...amd.flatMap((generation) => amdCrls(generation, origins)),
     ...rims.map((id) => rim(id, origins)),
+    ...NVIDIA_CRLS.filter(({ issuer }) => nvidiaCrls.includes(issuer)).map(({ issuer, path }) => ({
+      what: `CRL of ${issuer}`,
+      url: `${origins['nvidia-crl']}${path}`,
+      file: nvidiaCrlFile(issuer),
+      isAbout: (subject: string) => subject === issuer,
+    })),
   ];
 }
 
@@ -83,7 +91,8 @@ function amdCrls(generation: AmdGeneration, { amd }: Origins): readonly Source[]
   }));
 }
 
-function rim(id: string, { nvidia }: Origins): Source {
+function rim(named: string, { nvidia }: Origins): Source {
+  const id = servedDriver(named);
   return {
     what: `RIM ${id}`,
     url: `${nvidia}/v1/rim/${encodeURIComponent(id)}`,
@@ -91,17 +100,6 @@ function rim(id: string, { nvidia }: Origins): Source {
     isAbout: (subject) => isSameRim(id, subject),
     content: rimIn,
   };
-}
-
-/** Whether an id of NVIDIA's may be that of the RIM with this id (see rimId). */
-export function isSameRim(served: string, id: string): boolean {
-  return rimName(served) === rimName(id);
-}
-
-/** What NVIDIA's id of a RIM says that is signed too: of VBIOS and switches kind and version, without project and SKUs. */
-function rimName(id: string): string {
-  const [, kind, version] = /^(NV_GPU_VBIOS|NV_SWITCH_BIOS)_.*_([^_]*)$/.exec(id.toUpperCase()) ?? [];
-  return kind === undefined || version === undefined ? id.toUpperCase() : `${kind}_${version}`;
 }
 
 /** `{"id":…,"rim":"<base64>",…}`; what else it says of the RIM is not signed. */

@@ -10,6 +10,8 @@ export interface Origins {
   readonly amd: string;
   /** NVIDIA's RIM service. */
   readonly nvidia: string;
+  /** Where NVIDIA has its CRLs. */
+  readonly 'nvidia-crl': string;
 }
 
 export const MAKERS_ORIGINS: Origins = {
@@ -17,6 +19,8 @@ export const MAKERS_ORIGINS: Origins = {
   'intel-root': 'https://certificates.trustedservices.intel.com',
   amd: 'https://kdsintf.amd.com',
   nvidia: 'https://rim.attestation.nvidia.com',
+  // As its certificates name it. A CRL is signed, and none that is older than the one that is there is taken.
+  'nvidia-crl': 'http://crl.ndis.nvidia.com',
 };
 
 /** What is to be fetched. */
@@ -24,7 +28,10 @@ export interface Wanted {
   /** 12 upper-case hex digits each. With any, QE identity and Intel's CRLs are fetched too. */
   readonly fmspcs: readonly string[];
   readonly amd: readonly AmdGeneration[];
+  /** Names under which NVIDIA serves them; a driver may be named as `collateral status` does. */
   readonly rims: readonly string[];
+  /** Common names of issuers; see NVIDIA_CRLS. */
+  readonly nvidiaCrls: readonly string[];
 }
 
 const GENERATIONS: readonly AmdGeneration[] = ['Milan', 'Genoa', 'Turin'];

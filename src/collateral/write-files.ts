@@ -20,15 +20,17 @@ async function writeWhole(path: string, content: Buffer): Promise<void> {
   const draft = join(folder, `.${basename(path)}.${randomBytes(12).toString('hex')}.new`);
   const file = await open(draft, 'wx', OWNER_ONLY);
   try {
-    await file.writeFile(content);
-    await file.sync();
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(draft, path);
   } catch (error) {
-    await file.close();
     await unlink(draft);
     throw error;
   }
-  await file.close();
-  await rename(draft, path);
   await syncFolder(folder);
 }
 

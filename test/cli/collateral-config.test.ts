@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { explainCollateral } from '../../src/cli/collateral/explain.js';
 import { collateralOf, openCollateral } from '../../src/cli/compose/collateral.js';
-import { collateralFindings } from '../../src/cli/doctor/collateral.js';
+import { collateralFindings, deploymentCollateralFindings } from '../../src/cli/doctor/collateral.js';
 import { UsageError } from '../../src/cli/outcome.js';
 import {
   DAY_MS,
@@ -15,6 +15,7 @@ import {
   MAKERS,
   NOW_MS,
   put,
+  rim,
   ROOTS,
   tcbInfo,
 } from '../collateral/simulated.js';
@@ -127,6 +128,40 @@ describe('the doctor', () => {
       'warn the QE identity is missing: TDX quotes cannot be verified without',
       expect.stringMatching(/^warn .*x\.json cannot be used: neither TCB info/),
     ]);
+  });
+
+  test('says to remove what nothing that is fetched takes the place of', async () => {
+    put(dir, new Map([...everything(), ['x.json', Buffer.from('{}')], ['y.crl', crl(FORGERS.nvidiaDevices.identity)]]));
+    const [unverified, unusable] = await findings();
+    expect(unverified?.detail).toMatch(/^y\.crl: its issuer is neither/);
+    expect(unverified?.advice).toMatch(/^remove it, or fetch it anew/);
+    expect(unusable?.detail).toContain('x.json cannot be used');
+    expect(unusable?.advice).toBe('remove it, or correct it: nothing that is fetched takes its place');
+  });
+
+  test('says what a deployment with GPUs or TDX needs and is not there', async () => {
+    const wanting = async (platform: object, source: 'tpm' | 'tdx.mrconfigid' = 'tpm', nowMs = NOW_MS) => {
+      const measurement = { source, bank: 'sha256', pcr: 16, allowResettable: false } as const;
+      const deployment = { name: 'llm', measurement, platform: { pcrs: {}, unmeasuredBoot: false, ...platform } };
+      const found = await deploymentCollateralFindings(inDataDir(), deployment, nowMs, ROOTS);
+      return found.map(({ status, detail }) => `${status} ${detail.replace(/, and there is none.*/, '')}`);
+    };
+    const [driver, vbios, info] = [
+      'warn deployment llm needs a manifest (RIM) of the driver of its GPUs',
+      'warn deployment llm needs a manifest (RIM) of the VBIOS of its GPUs',
+      'warn deployment llm needs the TCB info of its TDX platforms',
+    ];
+    expect(await wanting({})).toEqual([]);
+    expect(await wanting({ gpus: { count: 0 } })).toEqual([]);
+    expect(await wanting({ gpus: { count: 1 } })).toEqual([driver, vbios]);
+    expect(await wanting({ tdx: {} })).toEqual([info]);
+    expect(await wanting({}, 'tdx.mrconfigid')).toEqual([info]);
+    put(dir, everything());
+    expect(await wanting({ gpus: { count: 1 }, tdx: {} })).toEqual([vbios]);
+    // What is stale is as good as missing.
+    expect(await wanting({ tdx: {} }, 'tpm', NOW_MS + 60 * DAY_MS)).toEqual([info]);
+    put(dir, new Map([['rim/vbios', rim('vbios')]]));
+    expect(await wanting({ gpus: { count: 1 }, tdx: {} })).toEqual([]);
   });
 
   test('fails where the directory that is named is not there', async () => {

@@ -1,6 +1,4 @@
-import { createServer, type Server } from 'node:http';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -30,6 +28,7 @@ import {
   TCB_CHAIN,
   VBIOS,
 } from '../collateral/simulated.js';
+import { type Answer, makersServer } from './collateral-makers.js';
 import { fakeIo, NO_PARTS, NOW_MS, onlyJson, portcullis, type Ran, type RunOptions } from './harness.js';
 
 let path: string;
@@ -216,6 +215,48 @@ describe('collateral import', () => {
     expect(existsSync(dir)).toBe(false);
   });
 
+  test('says of a document that was written anew why it is not good', async () => {
+    const { tcbInfo: info, signature } = JSON.parse(tcbInfo().toString()) as Record<string, unknown>;
+    const why = 'Intel signs the exact bytes, so keep it as it was served';
+    for (const text of [
+      JSON.stringify({ signature, tcbInfo: info }),
+      JSON.stringify({ tcbInfo: info, signature }, null, 2),
+    ]) {
+      put(path, new Map([['new/tcbInfo.json', Buffer.from(text)]]));
+      put(path, new Map([['new/tcbInfoIssuerChain.pem', TCB_CHAIN]]));
+      const { code, stderr } = await imported('new');
+      expect([code, stderr]).toEqual([1, expect.stringContaining(why)]);
+    }
+    put(path, new Map([['new/tcbInfo.json', Buffer.concat([Buffer.from('\n'), tcbInfo()])]]));
+    expect((await imported('new')).code).toBe(0);
+  });
+
+  test('says of certificates alone why they are not taken', async () => {
+    const { ark, ask } = MAKERS.amd.Milan;
+    put(path, new Map([['ask.der', ask.certificate]]));
+    const alone = await imported('ask.der');
+    expect([alone.code, alone.stdout]).toEqual([1, 'There was nothing to take.\n']);
+    expect(alone.stderr).toContain(
+      'ask.der: left out: certificates are no collateral, since evidence brings its own chain',
+    );
+    // Beside something else they do no harm.
+    put(join(path, 'new'), new Map([...everything(), ['amd/ask.der', ask.certificate], ['amd/ark.crl', crl(ark)]]));
+    const { code, stderr, stdout } = await imported('new', { dir }, true);
+    expect([code, onlyJson(stdout)['left_out']]).toEqual([0, ['amd/ask.der']]);
+    expect(stderr.match(/left out/g)).toHaveLength(1);
+  });
+
+  test('into a directory that cannot be written is wrong usage, and says what to do', async () => {
+    put(join(path, 'new'), everything());
+    // A file where a folder must be, since root may write everywhere else.
+    put(dir, new Map([['rim', Buffer.from('')]]));
+    const failing = imported('new');
+    await expect(failing).rejects.toThrow(UsageError);
+    await expect(failing).rejects.toThrow(
+      `cannot write into ${dir}: it exists already; run it as the user that the broker runs as, or name another directory with --dir`,
+    );
+  });
+
   test('leaves no draft behind', async () => {
     put(join(path, 'new'), everything());
     await imported('new');
@@ -245,35 +286,15 @@ describe('collateral export', () => {
       'there is no collateral',
     );
   });
-});
 
-interface Answer {
-  readonly status?: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Buffer;
-}
-
-/** The servers of all makers, in one; by the path that is asked for. */
-async function makersServer(answers: ReadonlyMap<string, Answer>) {
-  const asked: string[] = [];
-  const server: Server = createServer((request, response) => {
-    asked.push(request.url ?? '');
-    const {
-      status: code = 200,
-      headers = {},
-      body = Buffer.alloc(0),
-    } = answers.get(request.url ?? '') ?? { status: 404 };
-    response.writeHead(code, headers).end(body);
+  test.each([false, true])('writes to stdout for -, and nothing else (--json: %s)', async (json) => {
+    put(dir, everything());
+    await ran((context) => exportCollateral(context, 'b.json', { dir }, ROOTS));
+    const { code, stdout, stderr } = await ran((context) => exportCollateral(context, '-', { dir }, ROOTS), { json });
+    expect([code, stdout, stderr]).toEqual([0, readFileSync(join(path, 'b.json'), 'utf8'), '']);
+    expect(existsSync(join(path, '-'))).toBe(false);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
-  const from = (['intel', 'intel-root', 'amd', 'nvidia'] as const).map((maker) => [maker, url] as const);
-  const close = async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  };
-  return { url, asked, from, close };
-}
+});
 
 function published(draft: Parameters<typeof everything>[0] = {}): Map<string, Answer> {
   const { makers = MAKERS } = draft;
@@ -451,6 +472,12 @@ describe('the command line', () => {
       expect(ownOptions).toContain('--dir');
       expect(ownOptions).not.toMatch(/--(?:root|ca|trust|insecure|simulator)/);
     }
+  });
+
+  test('says that no proxy is heeded', async () => {
+    const { stdout } = await portcullis(['collateral', 'fetch', '--help']);
+    expect(stdout.replace(/\s+/g, ' ')).toContain('HTTPS_PROXY is not heeded');
+    expect(stdout).toContain('--nvidia-crls');
   });
 
   test('fetches by a list of names', async () => {

@@ -286,6 +286,16 @@ describe('a deployment document', () => {
     expect(of('deployment grub.yaml')).toMatchObject([{ status: 'warn', detail: expect.stringContaining('GRUB') }]);
   });
 
+  test('with GPUs, of which the collateral has no manifests, is warned of', async () => {
+    writeFileSync(join(dir, 'gpus.yaml'), document(PINNED.replace('}}\n', '}, gpus: {count: 1}}\n')));
+    const { code, of } = await doctor('--offline --deployment gpus.yaml --data-dir good');
+    expect(code).toBe(0);
+    expect(of('collateral').map(({ detail }) => detail)).toEqual([
+      expect.stringContaining('deployment llm needs a manifest (RIM) of the driver of its GPUs'),
+      expect.stringContaining('deployment llm needs a manifest (RIM) of the VBIOS of its GPUs'),
+    ]);
+  });
+
   test('that a production broker refuses fails, and so does one that cannot be read', async () => {
     writeFileSync(join(dir, 'open.yaml'), document(''));
     const open = await doctor('--offline --deployment open.yaml --data-dir good');

@@ -30,6 +30,15 @@ describe('a bundle', () => {
     for (const [name, piece] of PIECES) expect(isSamePiece(read.get(name), piece)).toBe(true);
   });
 
+  test('is one in whatever order its members stand, and behind white space', () => {
+    const { files, kind, apiVersion } = JSON.parse(TEXT) as Bundle;
+    const sorted = JSON.stringify({ apiVersion, files, kind });
+    expect(sorted.indexOf('"CollateralBundle"')).toBeGreaterThan(1024);
+    for (const text of [sorted, `\n${TEXT}`, ` \r\n\t${sorted}\n`]) {
+      expect([...readBundle(Buffer.from(text), 'x', fails).keys()]).toEqual([...PIECES.keys()]);
+    }
+  });
+
   test('may be one piece alone, by the name of its file', () => {
     const read = readBundle(tcbInfo(), 'tcbInfo.json', fails);
     expect([...read].map(([name, { kind }]) => [name, kind])).toEqual([['tcbInfo.json', 'tcb-info']]);

@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -17,6 +26,12 @@ test('files are written whole, for their owner alone, and nothing else stays', a
   expect(readFileSync(join(directory, 'amd/a.crl'), 'utf8')).toBe('2');
   expect(statSync(join(directory, 'amd/a.crl')).mode & 0o777).toBe(0o600);
   expect(readdirSync(join(directory, 'amd'))).toEqual(['a.crl']);
+});
+
+test('where a file cannot take its place, no draft of it stays', async () => {
+  mkdirSync(join(path, 'a.crl/taken'), { recursive: true });
+  await expect(writeFiles(path, new Map([['a.crl', Buffer.from('1')]]))).rejects.toMatchObject({ code: 'EISDIR' });
+  expect(readdirSync(path)).toEqual(['a.crl']);
 });
 
 test('a link that somebody put where a draft could be, or in place of the file, is not followed', async () => {

@@ -8,7 +8,7 @@ import { createOutputFile } from '../output-file.js';
 import { type PlaceOptions, placeOf, readCollateral } from './place.js';
 import { judgementOf } from './status.js';
 
-/** Writes all of a directory of collateral into one file. */
+/** Writes all of a directory of collateral into one file, or to stdout (`-`). */
 export async function exportCollateral(
   context: CliContext,
   file: string,
@@ -20,12 +20,7 @@ export async function exportCollateral(
   if (pieces.size === 0)
     throw new UsageError(`there is no collateral in ${dir}; get some with: portcullis collateral fetch`);
   const bundle = writeBundle(pieces);
-  const output = await createOutputFile(context.io, file, true);
-  try {
-    await output.write(bundle);
-  } finally {
-    await output.discard();
-  }
+  if (file !== '-') await put(context, file, bundle);
   const { items } = await judgementOf(pieces, roots, context.parts.now());
   const notes = [
     ...unusable.map(({ file: name, why }) => `left out: ${name}: ${why}`),
@@ -40,5 +35,14 @@ export async function exportCollateral(
     { rows: [['SHA-256', sha256]] },
     `On the other machine: portcullis collateral import ${file} --dir D`,
   ];
-  return answer(json, text, notes);
+  return { ...answer(json, text, notes), ...(file === '-' ? { raw: bundle } : {}) };
+}
+
+async function put(context: CliContext, file: string, bundle: string): Promise<void> {
+  const output = await createOutputFile(context.io, file, true);
+  try {
+    await output.write(bundle);
+  } finally {
+    await output.discard();
+  }
 }

@@ -78,7 +78,7 @@ function addExport(collateral: Command, act: Act): void {
       'signed by the makers, and `collateral import` verifies that.',
     examples: ['portcullis collateral export collateral.json --dir ./collateral'],
     next: 'carry the file over, then `portcullis collateral import`.',
-  }).argument('<file>', 'file to write; one that is there is replaced');
+  }).argument('<file>', 'file to write; one that is there is replaced; - writes to stdout');
   place(command).action(
     act(async (context, file: string, options: PlaceOptions) =>
       (await import('../collateral/export.js')).exportCollateral(context, file, options),
@@ -90,9 +90,10 @@ function addFetch(collateral: Command, act: Act): void {
   const command = verb(collateral, 'fetch', {
     summary: 'fetch it from the makers',
     description:
-      'Fetches from Intel (TCB info for each FMSPC, QE identity, CRLs), AMD (CRLs for VCEKs and VLEKs) and NVIDIA (RIMs), then does as ' +
-      '`collateral import` does. Without --fmspc, --amd and --rim everything that is there is fetched anew. Each request has 10 s; ' +
-      'after 429 it waits as it is told, for a minute at most. Intel issues for 30 days: fetch daily.',
+      'Fetches from Intel (TCB info for each FMSPC, QE identity, CRLs), AMD (CRLs for VCEKs and VLEKs) and NVIDIA (RIMs, CRLs), then does ' +
+      'as `collateral import` does. Without --fmspc, --amd, --rim and --nvidia-crls everything that is there is fetched anew. Each ' +
+      'request has 10 s; after 429 it waits as it is told, for a minute at most. Intel issues for 30 days: fetch daily. ' +
+      'HTTPS_PROXY is not heeded: fetch where there is a way out, then `collateral export` and `import`, or name a cache with --from.',
     examples: [
       'portcullis collateral fetch --data-dir /var/lib/portcullis --fmspc 50806F000000',
       'portcullis collateral fetch --dir ./collateral --amd Milan,Genoa,Turin --rim NV_GPU_DRIVER_GH100_550.144.03',
@@ -105,6 +106,10 @@ function addFetch(collateral: Command, act: Act): void {
     .option('--fmspc <hex>', 'platforms of Intel, 12 hex digits; may be repeated, or a list with commas', list(fmspc))
     .option('--amd <generations>', 'Milan, Genoa, Turin; may be repeated, or a list with commas', list(generation))
     .option('--rim <id>', "NVIDIA's id of a manifest; may be repeated, or a list with commas", list(rimId))
+    .option(
+      '--nvidia-crls',
+      'CRLs of the roots of NVIDIA, and of those of its CAs whose certificates are in the directory; they must be renewed then',
+    )
     .option(
       '--from <maker=url>',
       `ask another server: ${Object.keys(MAKERS_ORIGINS).join(', ')}; may be repeated`,
@@ -154,7 +159,9 @@ function generation(text: string): AmdGeneration {
 
 function rimId(text: string): string {
   if (isRimId(text)) return text;
-  throw new InvalidArgumentError('A RIM id looks like NV_GPU_DRIVER_GH100_550.144.03.');
+  throw new InvalidArgumentError(
+    'A RIM id looks like NV_GPU_DRIVER_GH100_550.144.03 or NV_GPU_CC_DRIVER_GB100_580.95.05.',
+  );
 }
 
 function origin(text: string): readonly [keyof Origins, string] {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Config } from '../../config/config.js';
 import { dataDir } from '../compose/data-dir.js';
+import type { CollateralPlace } from '../compose/collateral.js';
 import type { Profile } from '../compose/ports.js';
 import type { CliContext } from '../context.js';
 import type { Finding } from '../doctor/finding.js';
@@ -45,6 +46,7 @@ async function examine(context: CliContext, options: DoctorOptions): Promise<Out
   const { machineFindings } = await import('../doctor/machine.js');
   const findings: Finding[] = [...machineFindings(process.versions.node, context.io.env)];
   let profile: Profile = 'production';
+  let collateral: CollateralPlace | undefined;
   if (options.dataDir !== undefined) {
     const path = pathOf(context.io, options.dataDir);
     const { dataDirFindings } = await import('../doctor/data-dir.js');
@@ -53,14 +55,16 @@ async function examine(context: CliContext, options: DoctorOptions): Promise<Out
     findings.push(...store.findings);
     profile = store.profile ?? profile;
     findings.push(...(await crlFindings(context, path, options.config)));
-    findings.push(...(await hardwareFindings(context, path, options.config)));
+    collateral = await collateralPlace(context, path, options.config);
+    const { collateralFindings } = await import('../doctor/collateral.js');
+    findings.push(...(await collateralFindings(collateral, context.parts.now())));
   }
   if (options.offline !== true) {
     const { brokerFindings } = await import('../doctor/broker.js');
     findings.push(...(await brokerFindings(context)));
   }
   if (options.deployment !== undefined)
-    findings.push(...(await documentFindings(context, options.deployment, profile)));
+    findings.push(...(await documentFindings(context, options.deployment, profile, collateral)));
   return report(findings);
 }
 
@@ -96,19 +100,15 @@ async function crlFindings(
   return revocationListFindings(endorsement, context.parts.now());
 }
 
-/** The collateral of the configuration, or of the data directory. */
-async function hardwareFindings(
+/** Where the configuration has the collateral, or the data directory. */
+async function collateralPlace(
   context: CliContext,
   path: string,
   configFile: string | undefined,
-): Promise<readonly Finding[]> {
+): Promise<CollateralPlace> {
   const { env } = context.io;
   const isConfigured = isNamed(configFile, env['PORTCULLIS_CONFIG'], env['PORTCULLIS_COLLATERAL_DIR']);
-  const place = isConfigured
-    ? await configOf(context, path, configFile)
-    : { dataDir: path, collateral: { dir: undefined } };
-  const { collateralFindings } = await import('../doctor/collateral.js');
-  return collateralFindings(place, context.parts.now());
+  return isConfigured ? configOf(context, path, configFile) : { dataDir: path, collateral: { dir: undefined } };
 }
 
 function isNamed(...names: readonly (string | undefined)[]): boolean {
@@ -120,7 +120,13 @@ async function configOf(context: CliContext, path: string, configFile: string | 
   return (await loadBrokerConfig(context, { dataDir: path, ...named })).config;
 }
 
-async function documentFindings(context: CliContext, file: string, profile: Profile): Promise<readonly Finding[]> {
+/** `collateral`: of the broker that the document is for, where its data directory is at hand. */
+async function documentFindings(
+  context: CliContext,
+  file: string,
+  profile: Profile,
+  collateral: CollateralPlace | undefined,
+): Promise<readonly Finding[]> {
   const { lintFile } = await import('../deployment-lint.js');
   const check = `deployment ${file}`;
   try {
@@ -135,8 +141,12 @@ async function documentFindings(context: CliContext, file: string, profile: Prof
         },
       ];
     }
-    if (linted.value.warnings.length === 0) return [{ check, status: 'ok', detail: 'nothing to say against it' }];
-    return linted.value.warnings.map((detail) => ({ check, status: 'warn', detail }));
+    const { warnings, deployment } = linted.value;
+    const { deploymentCollateralFindings } = await import('../doctor/collateral.js');
+    const lacking =
+      collateral === undefined ? [] : await deploymentCollateralFindings(collateral, deployment, context.parts.now());
+    if (warnings.length === 0) return [{ check, status: 'ok', detail: 'nothing to say against it' }, ...lacking];
+    return [...warnings.map((detail): Finding => ({ check, status: 'warn', detail })), ...lacking];
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     return [{ check, status: 'fail', detail: error.message, advice: 'correct the file name' }];
