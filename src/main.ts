@@ -4,9 +4,15 @@ import type { Sink } from './cli/io.js';
 import { run } from './cli/program.js';
 
 function sink(stream: NodeJS.WriteStream): Sink {
-  // A reader that has gone away, such as `head`, is no fault.
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    // A reader that has gone away, such as `head`, is no fault.
+    if (error.code === 'EPIPE') return;
+    if (stream !== process.stderr) {
+      const where = (process.env['PORTCULLIS_DEBUG'] ?? '') === '' ? '' : `${error.stack ?? ''}\n`;
+      process.stderr.write(`${where}portcullis: cannot write to standard output: ${error.message}\n`);
+    }
+    // Nothing that the run still says could be read.
+    process.exit(1);
   });
   return { write: (text) => void stream.write(text), isTerminal: stream.isTTY };
 }

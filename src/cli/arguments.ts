@@ -1,9 +1,9 @@
 /** Values of arguments and options, checked when the command line is read: a bad one is wrong usage. */
 import { InvalidArgumentError } from 'commander';
+import { parseDateTime } from '../policy/date-time.js';
 
 const DEPLOYMENT_NAME = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
 const KEY_NAME = /^[0-9A-Za-z-]{1,127}$/;
-const RFC3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})$/;
 const DURATION_UNITS_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** One of the values of a parser for commander's `.argument` and `.option`. */
@@ -37,9 +37,10 @@ export function sha256Hex(text: string): string {
   throw new InvalidArgumentError('A SHA-256 is 64 hex digits.');
 }
 
-/** A time with its zone, as RFC 3339 has it. */
+/** A time with its zone, as RFC 3339 has it, which lets `t` and `z` be small: here they come out large, as documents have them. */
 export function rfc3339(text: string): string {
-  if (RFC3339.test(text) && !Number.isNaN(Date.parse(text))) return text;
+  const time = text.toUpperCase();
+  if (parseDateTime(time) !== undefined) return time;
   throw new InvalidArgumentError('Times are RFC 3339, such as 2026-11-01T00:00:00Z.');
 }
 

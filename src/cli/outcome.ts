@@ -19,6 +19,8 @@ export interface Answer {
   readonly notes?: readonly string[];
   /** The command ran, and what it looked at is not in order: exit code 1 with the same output. */
   readonly failed?: boolean;
+  /** The result itself: it goes to stdout as it is, instead of `json` and `text`. */
+  readonly raw?: string;
   /** The output has been printed already, since the command went on for long after it. */
   readonly printed?: boolean;
   /** What a server that ran inside the command came to. */

@@ -45,7 +45,8 @@ export async function printOutcome(io: CliIo, json: boolean, outcome: Outcome): 
 
 /** Prints an answer now: what `printOutcome` does, for commands that go on after it. */
 export async function printAnswer(io: CliIo, json: boolean, answer: Answer): Promise<void> {
-  if (json) io.stdout.write(`${plainJson(answer.json)}\n`);
+  if (answer.raw !== undefined) io.stdout.write(answer.raw);
+  else if (json) io.stdout.write(`${plainJson(answer.json)}\n`);
   else await printBlocks(io, answer.text);
   for (const note of answer.notes ?? []) io.stderr.write(`${oneLine(note)}\n`);
 }
@@ -107,7 +108,9 @@ function printRefusalJson(io: CliIo, refusal: Refusal): number {
 
 async function printRefusalText(io: CliIo, refusal: Refusal): Promise<number> {
   const request = refusal.request_id === undefined ? '' : ` (request ${refusal.request_id})`;
-  const advice = adviceFor(refusal.reason, refusal.detail);
+  // Sizes that this program sets are in no configuration.
+  const isOurLimit = refusal.reason === 'request.too_large' && refusal.status === undefined;
+  const advice = isOurLimit ? undefined : adviceFor(refusal.reason, refusal.detail);
   complain(io, `${refusal.reason}: ${refusal.detail}${advice === undefined ? '' : `; ${advice}`}${request}`);
   const unmet = unmetConditions(refusal);
   if (unmet.rows.length > 0) await printBlocks(io, ['Not met:', unmet]);

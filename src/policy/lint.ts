@@ -120,6 +120,17 @@ function lintAttesters({ deployment, profile }: LintSubject): readonly string[] 
   return warnings;
 }
 
+const SNP_FLOOR = 'snp.tcb.reported.';
+
+/** Whether SEV-SNP machines may draw: where reports are believed, unless all that is said of processors is said of TDX. */
+function mayBeSnp({ measurement, platform, attesters }: Deployment, asked: readonly string[]): boolean {
+  const isOf = (kind: 'snp' | 'tdx') =>
+    measurement.source.startsWith(`${kind}.`) ||
+    platform[kind] !== undefined ||
+    asked.some((claim) => claim.startsWith(`${kind}.`));
+  return isOf('snp') || (attesters.trust.includes('cvm-report') && !isOf('tdx'));
+}
+
 const OF_ONE_DEVICE = /^gpu\.[0-9]+\./;
 
 function lintHardware({ deployment, profile }: LintSubject): readonly string[] {
@@ -130,6 +141,11 @@ function lintHardware({ deployment, profile }: LintSubject): readonly string[] {
   if (ofDevice !== undefined && gpus?.count === undefined && !asked.includes('gpu.count')) {
     warnings.push(
       `release: ${ofDevice} is of one device, and any number of others beside it is not judged; say in platform.gpus.count how many there are, and ask the same of each`,
+    );
+  }
+  if (mayBeSnp(deployment, asked) && !asked.some((claim) => claim.startsWith(SNP_FLOOR))) {
+    warnings.push(
+      `release: no condition on ${SNP_FLOOR}*, and nothing else judges the firmware of an SEV-SNP processor: one with known holes is accepted too; ask for the least that you accept, such as snp.tcb.reported.snp greaterOrEquals 24, or say platform.tdx where all machines are of TDX`,
     );
   }
   if (tdx?.tcbStatus?.includes('UpToDate') === false) {

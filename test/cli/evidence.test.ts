@@ -16,7 +16,7 @@ import {
 import { eccAk, pcrValue, selection, softwareQuote } from '../evidence/tpm/software-quote.js';
 import { encodePublicArea } from '../evidence/tpm/encode.js';
 import { azure, b64, devices, file, gpu, HAVE_VECTORS, snp, tdx } from './evidence-vectors.js';
-import { spkiOf } from './evidence-simulated.js';
+import { device, spkiOf } from './evidence-simulated.js';
 import { onlyJson, portcullis } from './harness.js';
 
 const testWithVectors = HAVE_VECTORS ? test : test.skip;
@@ -66,6 +66,37 @@ async function reasonOf(evidence: object, ...options: readonly string[]): Promis
   return said['ok'] === true ? 'accepted' : String(said['reason']);
 }
 
+describe('what is typed wrong', () => {
+  test('of conditions and times is wrong usage, never a verdict', async () => {
+    const wrong: readonly (readonly [string, string, RegExp])[] = [
+      ['--report-data', '0', /two digits a byte/],
+      ['--gpu-nonce', 'xy', /two digits a byte/],
+      ['--at', '2026-02-30T00:00:00Z', /RFC 3339/],
+      ['--at', '2026-11-01T24:00:00Z', /RFC 3339/],
+    ];
+    for (const [option, value, message] of wrong) {
+      const { code, stderr } = await portcullis(['evidence', 'verify', put(softwareTpm()), option, value]);
+      expect([option, code, stderr]).toEqual([option, 2, expect.stringMatching(message)]);
+    }
+    for (const bytes of [1, 64, 65])
+      expect(await reasonOf(softwareTpm(), '--report-data', '00'.repeat(bytes))).toBe('evidence.unbound');
+  });
+
+  test('a policy that is too large is not said to be the configuration’s fault', async () => {
+    const policy = put(' '.repeat(1024 * 1024 + 1));
+    const { code, stderr } = await portcullis(['evidence', 'verify', put(softwareTpm()), '--policy', policy]);
+    expect([code, stderr]).toEqual([1, `portcullis: request.too_large: ${policy} is larger than 1048576 bytes\n`]);
+  });
+
+  test.each(['verify', 'explain'])('%s: the name of a file of collateral moves no cursor', async (verb) => {
+    const collateral = mkdtempSync(join(dir, 'collateral-'));
+    writeFileSync(join(collateral, 'a\u001b[31m\nb.json'), '{}');
+    const { stderr } = await portcullis(['evidence', verb, put(softwareTpm()), '--collateral', collateral]);
+    expect(stderr).toMatch(/^warning: [^\n]*a\ufffd\[31m b\.json is left out: [^\n]+\n$/);
+    expect(stderr).not.toContain('\u001b');
+  });
+});
+
 describe('`evidence verify`', () => {
   test('prints claims for people and for programs', async () => {
     const name = put(softwareTpm());
@@ -76,6 +107,22 @@ describe('`evidence verify`', () => {
     const { said } = await verify(softwareTpm());
     expect(said).toMatchObject({ ok: true, claims: { tpm: { quote: { signature_algorithm: 'ecdsa-sha256' } } } });
     expect(said).not.toHaveProperty('claims.tpm.ak.trust');
+  });
+
+  testWithVectors('notes that nothing believes what an HCL report says', async () => {
+    const name = put(azure('trustee-snp'));
+    for (const format of [[], ['--json']]) {
+      const { code, stdout, stderr } = await portcullis(['evidence', 'verify', name, '--at', AT, ...format]);
+      expect([code, stderr]).toEqual([
+        0,
+        expect.stringMatching(/^note: nothing believes the claims hcl\.\* yet: .+\n$/),
+      ]);
+      expect(stdout).toContain('runtime_data_sha256');
+    }
+    const genuine =
+      '{"version":"1.0.0","anyOf":[{"authority":"portcullis","allOf":[{"claim":"snp.vmpl","equals":0}]}]}';
+    const judged = await portcullis(['evidence', 'verify', name, '--at', AT, '--policy', put(genuine)]);
+    expect([judged.code, judged.stderr]).toEqual([0, expect.stringMatching(/^note: nothing believes/)]);
   });
 
   test('refuses any other content of the file with exit code 1 and a reason, never 2', async () => {
@@ -385,6 +432,7 @@ describe('`evidence explain`', () => {
       readonly fields: readonly { readonly wrong?: true; readonly name: string }[];
     }[];
     readonly verdict: { readonly ok: boolean; readonly reason?: string };
+    readonly evidence?: object;
   }
 
   async function explain(content: string | Uint8Array | object, ...options: readonly string[]): Promise<Said> {
@@ -460,6 +508,33 @@ describe('`evidence explain`', () => {
         expect.stringMatching(/^(?:request|evidence)\.malformed$/),
       ]);
     }
+  });
+
+  test('says of JSON that is broken what is wrong, and not to run what was run', async () => {
+    for (const content of ['{"tpm":', '[1,', '{"tpm":{},"tpm":{}}']) {
+      const { code, stderr } = await portcullis(['evidence', 'explain', put(content)]);
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringMatching(/^portcullis: request\.malformed: it begins like JSON/),
+      ]);
+      expect(stderr).not.toContain('evidence explain');
+    }
+  });
+
+  test('gives the devices of a list of NVIDIA’s tools as `evidence verify` takes them', async () => {
+    const { report, certificates } = device(1);
+    const pem = certificates.map((der) => new X509Certificate(der).toString()).join('');
+    const list = [
+      { evidence: report.toString('base64'), certificate: Buffer.from(pem).toString('base64'), nonce: 'x' },
+    ];
+    const said = await explain(list);
+    expect(said.evidence).toEqual({ gpus: [{ report: b64(report), certificates: certificates.map(b64) }] });
+    expect(await reasonOf(said.evidence!)).toBe(said.verdict.reason);
+    const people = await portcullis(['evidence', 'explain', put(list)]);
+    expect(people.stdout).toMatch(/\n`evidence verify` takes it as \{"gpus":\[\{"report":.*--json\n$/);
+    const refused = await portcullis(['evidence', 'verify', put(list)]);
+    expect(refused.stderr).toMatch(/: a list is no `evidence` member; `portcullis evidence explain FILE` says /);
+    expect(await explain(softwareTpm())).not.toHaveProperty('evidence');
   });
 
   const KINDS: readonly (readonly [string, () => Buffer, RegExp, string])[] = [

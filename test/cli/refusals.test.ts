@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { MAX_BUNDLE_BYTES } from '../../src/collateral/bundle.js';
 import { REASONS } from '../../src/reason/reason.js';
 import { adviceFor } from '../../src/cli/advice.js';
 import { fakeBroker, nobody, onlyJson, portcullis, problem, type FakeBroker } from './harness.js';
@@ -104,6 +108,23 @@ test('advice is given for reasons that exist, where the detail has none', () => 
   }
   expect(adviceFor('toString', 'no')).toBeUndefined();
   expect(adviceFor('key.unknown', 'no such key; see: portcullis key list')).toBeUndefined();
+});
+
+test('advice about limits of the broker is given where the broker refused, and not for sizes that are fixed here', async () => {
+  broker.answer(problem(413, 'request.too_large'));
+  expect((await run('key list')).stderr).toContain('raise limits.body in the configuration of the broker');
+  const directory = mkdtempSync(join(tmpdir(), 'too-large-'));
+  try {
+    const [file, dir] = [join(directory, 'bundle.json'), join(directory, 'collateral')];
+    writeFileSync(file, '');
+    truncateSync(file, MAX_BUNDLE_BYTES + 1);
+    expect(await portcullis(['collateral', 'import', file, '--dir', dir])).toMatchObject({
+      code: 1,
+      stderr: `portcullis: request.too_large: ${file} is larger than ${String(MAX_BUNDLE_BYTES)} bytes\n`,
+    });
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });
 
 describe('no answer is exit 3', () => {

@@ -37,6 +37,9 @@ const release = (...conditions: readonly object[]) => ({
   release: { version: '1.0.0', anyOf: [{ authority: 'portcullis', allOf: conditions }] },
 });
 
+/** The least that is accepted of the firmware of an SEV-SNP processor. */
+const snpFloor = release({ claim: 'snp.tcb.reported.snp', greaterOrEquals: 24 });
+
 test('a deployment without anything odd has no warning', () => {
   expect(lint()).toEqual([]);
 });
@@ -62,7 +65,8 @@ describe('the policy PCR', () => {
   });
 
   test('does not matter where the policy is not measured into a PCR', () => {
-    expect(lint({ members: { measurement: { source: 'snp.host_data', pcr: 8 } } })).toEqual([]);
+    const members = { ...snpFloor, measurement: { source: 'snp.host_data', pcr: 8 } };
+    expect(lint({ members })).toEqual([]);
   });
 });
 
@@ -140,9 +144,8 @@ describe('hardware', () => {
     ]) {
       expect(warnings).toContainEqual(expect.stringContaining(`platform.${named} accepts`));
     }
-    expect(
-      lint({ members: { platform: { snp: { debug: false }, tdx: { tcbStatus: ['UpToDate'] }, gpus: { count: 8 } } } }),
-    ).toEqual([]);
+    const safe = { snp: { debug: false }, tdx: { tcbStatus: ['UpToDate'] }, gpus: { count: 8 } };
+    expect(lint({ members: { ...snpFloor, platform: safe } })).toEqual([]);
   });
 
   test('a condition on one device judges no other, unless it is said how many there are', () => {
@@ -162,6 +165,36 @@ describe('hardware', () => {
     expect(lint({ members: release({ claim: 'gpu.topology', equals: true }) })).toEqual([]);
     const theirs = [{ authority: 'https://attest.example', allOf: [{ claim: 'gpu.0.mode', equals: 'SPT' }] }];
     expect(lint({ members: { release: { version: '1.0.0', anyOf: theirs } } })).toEqual([]);
+  });
+
+  test('SEV-SNP without a floor for its firmware is warned about, in both profiles', () => {
+    const cvm = { trust: ['cvm-report'], allow: { cvm: [{ measurement: hex('a').repeat(2).slice(0, 96) }] } };
+    const unjudged = expect.stringMatching(/^release: no condition on snp\.tcb\.reported\.\*/);
+    const floorless: readonly object[] = [
+      { measurement: { source: 'snp.host_data' } },
+      { platform: { ...QUIET.platform, snp: {} } },
+      { attesters: cvm },
+      { attesters: cvm, platform: { ...QUIET.platform, snp: {}, tdx: {} } },
+      release({ claim: 'snp.tcb.current.snp', greaterOrEquals: 24 }),
+      {
+        release: {
+          version: '1.0.0',
+          anyOf: [{ authority: 'https://x', allOf: [{ claim: 'snp.tcb.reported.snp', exists: true }] }],
+        },
+        attesters: cvm,
+      },
+    ];
+    for (const profile of ['production', 'development'] as const) {
+      for (const members of floorless) expect(lint({ members, profile })).toContainEqual(unjudged);
+    }
+    const quiet: readonly object[] = [
+      {},
+      ...floorless.slice(0, 4).map((members) => ({ ...members, ...snpFloor })),
+      { attesters: cvm, platform: { ...QUIET.platform, tdx: {} } },
+      { attesters: cvm, measurement: { source: 'tdx.mrconfigid' } },
+      { attesters: cvm, ...release({ claim: 'tdx.mrtd', equals: 'aa' }) },
+    ];
+    for (const members of quiet) expect(lint({ members })).not.toContainEqual(unjudged);
   });
 
   test('accepted TCB statuses replace the default, so UpToDate belongs to them', () => {
@@ -186,8 +219,10 @@ describe('hardware', () => {
       'allow.cvm has no effect',
     );
     const members = { attesters: { trust: ['cvm-report'], allow: { cvm } } };
-    expect(lint({ members, profile: 'development' })).toEqual([]);
-    expect(lint({ members })).toEqual([expect.stringContaining('the measurement of plain firmware is everybody’s')]);
+    expect(lint({ members: { ...members, ...snpFloor }, profile: 'development' })).toEqual([]);
+    expect(lint({ members: { ...members, ...snpFloor } })).toEqual([
+      expect.stringContaining('the measurement of plain firmware is everybody’s'),
+    ]);
   });
 });
 

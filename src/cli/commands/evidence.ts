@@ -30,7 +30,8 @@ export function addEvidence(program: Command, act: Act): void {
       'program, TCB and revocation by the collateral given, and that all of it is of one machine and one challenge. Without --policy the safe ' +
       'defaults apply: what may be debugged is refused, and no simulator is believed. Exit code 0 when it is accepted, 1 with a reason ' +
       'code when it is not. It does not know what a broker knows: pinned AKs, enrolments, revocations. With a deployment as --policy all that its ' +
-      'rules ask for must be there, and a deployment that every broker refuses is refused.',
+      'rules ask for must be there, and a deployment that every broker refuses is refused. Only a deployment says which paravisor is believed: ' +
+      'without one nothing makes an AK believable (no claim tpm.ak.trust), and hcl.* is only worth something beside a condition on snp.measurement, snp.id_key_digest or tdx.mrtd.',
     examples: [
       'portcullis evidence verify evidence.json --collateral ./collateral',
       'portcullis evidence verify request.json --policy llm-inference.yaml --at 2026-11-01T00:00:00Z --json',
@@ -44,7 +45,11 @@ export function addEvidence(program: Command, act: Act): void {
       "extraData that the TPM quote must hold; '' demands that it is empty (default: not checked)",
       hexBytes,
     )
-    .option('--gpu-nonce <hex>', 'nonce that every device must have answered (default: not checked)', hexBytes)
+    .option(
+      '--gpu-nonce <hex>',
+      'nonce that every device must have answered, 32 bytes (default: not checked)',
+      hexBytes,
+    )
     .option(
       '--report-data <hex>',
       'report data that the SEV-SNP or TDX report must hold, all 64 bytes (default: not checked)',
@@ -74,6 +79,14 @@ export function addEvidence(program: Command, act: Act): void {
 
 const COLLATERAL =
   'directory with tcbInfo.json, qeIdentity.json, *IssuerChain.pem, pckCrl.der, rootCaCrl.der, amd/*.crl and rim/*, what is there of it';
+
+const UNBELIEVED =
+  'note: nothing believes the claims hcl.* yet: anybody with such a processor can have it sign runtime data of his own. ' +
+  'Check snp.measurement or tdx.mrtd, or give --policy a deployment that allows the paravisor';
+
+const AS_EVIDENCE =
+  '`evidence verify` takes it as {"gpus":[{"report":"<base64url>","certificates":["<base64url>"]}]}, the member `evidence` of ' +
+  'what this command prints with --json';
 
 interface ClockOptions {
   readonly at?: string;
@@ -108,7 +121,9 @@ async function verify(context: CliContext, file: string, options: VerifyOptions)
   const verdict = verifyEvidenceOffline(evidence.value, trust, conditions);
   if (!verdict.ok) return refused(context, verdict);
   const rows = flatten(verdict.value);
-  return answer({ ok: true, claims: verdict.value }, ['The evidence is accepted.', { head: ['claim', 'value'], rows }]);
+  const text = ['The evidence is accepted.', { head: ['claim', 'value'], rows }];
+  const isUnbelieved = policy?.value.kind !== 'deployment' && verdict.value['hcl'] !== undefined;
+  return answer({ ok: true, claims: verdict.value }, text, isUnbelieved ? [UNBELIEVED] : []);
 }
 
 /** For programs exactly these members; people also see what was expected and found. */
@@ -125,12 +140,15 @@ async function explain(context: CliContext, file: string, options: ClockOptions)
   const { explainEvidence } = await import('../evidence/evidence-explain.js');
   const explained = explainEvidence(read.value, trust);
   if (!explained.ok) return explained;
-  const { seems, sections, verdict, alone } = explained.value;
+  const { seems, sections, verdict, alone, evidence } = explained.value;
   const shown = verdict.ok ? { ok: true } : { ok: false, reason: verdict.reason, detail: verdict.detail };
   const line = verdict.ok ? 'Verdict: accepted' : `Verdict: refused, ${verdict.reason}: ${verdict.detail}`;
-  const hint = alone === undefined ? [] : [`With what belongs to it, \`evidence verify\` takes it as ${alone}`];
+  const hint = [
+    ...(alone === undefined ? [] : [`With what belongs to it, \`evidence verify\` takes it as ${alone}`]),
+    ...(evidence === undefined ? [] : [AS_EVIDENCE]),
+  ];
   const text = [`This seems to be ${seems}.`, ...sections.flatMap(blocksOf), '', line, ...hint];
-  return answer({ seems, sections, verdict: shown }, text);
+  return answer({ seems, sections, verdict: shown, ...(evidence === undefined ? {} : { evidence }) }, text);
 }
 
 function blocksOf({ title, fields }: ExplainedSection): readonly Block[] {

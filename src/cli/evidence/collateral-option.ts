@@ -5,6 +5,7 @@ import { KnownPaths } from '../../endorsement/known-paths.js';
 import { telling } from '../compose/trouble.js';
 import type { CliContext } from '../context.js';
 import { UsageError } from '../outcome.js';
+import { oneLine } from '../output.js';
 import { pathOf } from '../read-input.js';
 
 /** One file of evidence has fewer chains. */
@@ -32,7 +33,7 @@ async function readCollateral(context: CliContext, name: string): Promise<Collat
   const path = pathOf(context.io, name);
   const unusable = telling((where, why) => {
     if (where === path) throw new UsageError(`cannot read --collateral ${name}: ${why}`);
-    context.io.stderr.write(`warning: ${where} is left out: ${why}\n`);
+    context.io.stderr.write(`${oneLine(`warning: ${where} is left out: ${why}`)}\n`);
   });
   const directory = new CollateralDirectory(path, unusable);
   await directory.open(unusable);

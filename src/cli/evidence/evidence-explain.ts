@@ -1,3 +1,4 @@
+import { toBase64url } from '../../bytes/base64url.js';
 import { parseJson } from '../../bytes/json.js';
 import { MalformedError } from '../../bytes/malformed-error.js';
 import type { HardwareTrust } from '../../endorsement/collateral.js';
@@ -13,7 +14,7 @@ import { explainTdx } from '../../evidence/tdx/explain.js';
 import { explainAttest, explainTpm } from '../../evidence/tpm/explain.js';
 import { accept, reject, type Result } from '../../reason/reason.js';
 import { nvidiaList, recognise } from './blob.js';
-import { parseEvidenceFile } from './evidence-file.js';
+import { evidenceMember } from './evidence-file.js';
 import { NO_CONDITIONS, verifyEvidenceOffline, type Verdict } from './evidence-verify.js';
 import { explainToken } from './token-explain.js';
 
@@ -25,21 +26,26 @@ export interface Explanation {
   readonly verdict: Verdict;
   /** Where it is one piece alone: the JSON in which it can be verified together with what belongs to it. */
   readonly alone?: string;
+  /** Where it is a list of NVIDIA's tools: the same devices as `evidence verify` takes them. */
+  readonly evidence?: EvidenceMember;
 }
 
 /**
  * Explains evidence for a person: the JSON of an `evidence` member or of a release request, a list of NVIDIA's tools, or one report or
- * quote alone. evidence.malformed and request.malformed where it is none of these; whatever is wrong within is said in its place.
+ * quote alone. evidence.malformed and request.malformed where it is none of these, or JSON that is broken; whatever is wrong within is
+ * said in its place.
  */
 export function explainEvidence(bytes: Buffer, trust: HardwareTrust): Result<Explanation> {
   const json = jsonOf(bytes);
   if (json === undefined) return explainBlob(bytes, trust);
+  if (!json.ok) return json;
   const list = nvidiaList(json.value);
   if (list !== undefined) {
     const seems = 'a list of devices as the tools of NVIDIA write it';
-    return accept({ seems, sections: sectionsOf(list), verdict: verifyEvidenceOffline(list, trust, NO_CONDITIONS) });
+    const verdict = verifyEvidenceOffline(list, trust, NO_CONDITIONS);
+    return accept({ seems, sections: sectionsOf(list), verdict, evidence: memberOf(list) });
   }
-  const member = parseEvidenceFile(bytes);
+  const member = evidenceMember(json.value);
   if (!member.ok) return member;
   const evidence = decodeEvidence(member.value);
   const verdict = evidence.ok ? verifyEvidenceOffline(evidence.value, trust, NO_CONDITIONS) : evidence;
@@ -65,15 +71,23 @@ function explainBlob(bytes: Buffer, trust: HardwareTrust): Result<Explanation> {
   return accept({ seems, alone, sections: sectionsOf(evidence), verdict });
 }
 
-/** undefined: it is none, and not meant to be. JSON that is broken is left to the parser that says so. */
-function jsonOf(bytes: Buffer): { readonly value: unknown } | undefined {
+function memberOf({ gpus }: Evidence): EvidenceMember {
+  return {
+    gpus: gpus.map(({ report, certificates }) => {
+      return { report: toBase64url(report), certificates: certificates.map((der) => toBase64url(der)) };
+    }),
+  };
+}
+
+/** undefined: it is none, and not meant to be. */
+function jsonOf(bytes: Buffer): Result<unknown> | undefined {
   const first = /\S/.exec(bytes.subarray(0, 1024).toString('latin1'))?.[0];
   if (first !== '{' && first !== '[') return undefined;
   try {
-    return { value: parseJson(bytes) };
+    return accept(parseJson(bytes));
   } catch (error) {
-    if (error instanceof MalformedError) return { value: undefined };
-    throw error;
+    if (!(error instanceof MalformedError)) throw error;
+    return reject('request.malformed', `it begins like JSON, and is none: ${error.message}`);
   }
 }
 
