@@ -43,7 +43,15 @@ export async function appendReleases(
     const nonce = randomBytes(32);
     nonce.writeUIntBE(Date.now(), 0, 6);
     const entry = { ...releaseEntry(context.broker, at, nonce, detail), version };
-    return store.commitRelease({ generation, epoch, nonce, nonceIssuedAtMs: Date.now(), nonceExpiresAtMs: Infinity, entry, detail });
+    return store.commitRelease({
+      generation,
+      epoch,
+      nonce,
+      nonceIssuedAtMs: Date.now(),
+      nonceExpiresAtMs: Infinity,
+      entry,
+      detail,
+    });
   };
   const cpu = process.cpuUsage();
   const start = performance.now();

@@ -546,7 +546,7 @@ describe('a release that changes keep overtaking', () => {
     const asking = { ...LLM, broker: broker.context.broker, nonce, version: 'latest', recipient: recipient.thumbprint };
     const atS = Math.floor(Date.now() / 1000);
     const terms = { iat: atS, nbf: atS, exp: atS + 600, eat_nonce: releaseBinding(asking).toString('base64url') };
-    const evidence = { ...request.evidence, tokens: [await token(terms)] };
+    const evidence = { ...request.evidence, tokens: [token(terms)] };
     released(await busy.release({ ...request, evidence }));
     expect(asked).toBe(3);
     await broker.broker.setDeploymentFrozen(ADMIN, 'other', false);

@@ -27,7 +27,7 @@ const STALL_MS = 1300;
 
   test('leaves nothing behind where it is given up on, and is in nobody’s way', async () => {
     const clock = testClock();
-    const [store, other] = [await fixture.store({ clock }), await fixture.store({ clock })];
+    const [store, other] = [fixture.store({ clock }), fixture.store({ clock })];
     await initialise(store);
     const commit = await commitFor(store, 'a');
     let late: Promise<CommitOutcome> | undefined;
