@@ -64,7 +64,7 @@ export function planImport(
     newestFirst.map((standing) => [standing, unfitness(standing, atMs) ?? objection?.(standing)] as const),
   );
   const believed = [...heldStandings, ...newestFirst.filter((standing) => unfit.get(standing) === undefined)];
-  const writes = new Map<string, Buffer>();
+  const changes = new Map<string, Piece>();
   const taken = new Map<string, Standing>();
   const imported = newestFirst.map((standing): Imported => {
     const file = fileFor(standing, heldStandings);
@@ -94,10 +94,29 @@ export function planImport(
     taken.set(file, standing);
     const files = [...filesOf(standing, file, vouchers)];
     const changed = files.filter(([name, piece]) => !isSamePiece(held.get(name), piece));
-    for (const [name, piece] of changed) writes.set(name, contentOf(piece));
+    for (const [name, piece] of changed) changes.set(name, piece);
     return { standing, file, result: changed.length === 0 ? 'unchanged' : 'written' };
   });
-  return { imported, writes };
+  const writes = [...chainsToKeep(held, changes), ...changes].map(([name, piece]) => [name, contentOf(piece)] as const);
+  return { imported, writes: new Map(writes) };
+}
+
+/** Chains that documents which stay would lose to those that come, each as a file of its own: several may use one file. */
+function chainsToKeep(held: Pieces, changes: Pieces): Pieces {
+  const after = new Map(itemsOf(new Map([...held, ...changes])).map((item) => [item.file, item]));
+  const kept = new Map<string, Piece>();
+  for (const item of itemsOf(held)) {
+    const then = after.get(item.file);
+    if (!('document' in item) || changes.has(item.file) || then === undefined || !('document' in then)) continue;
+    const chain: Piece = { kind: 'chain', certificates: item.document.issuerChain };
+    if (isSamePiece({ kind: 'chain', certificates: then.document.issuerChain }, chain)) continue;
+    if (chain.certificates.length > 0) kept.set(chainFileOf(item.file), chain);
+  }
+  return kept;
+}
+
+function chainFileOf(file: string): string {
+  return `${file.replace(/\.[^.]*$/, '')}IssuerChain.pem`;
 }
 
 function unfitness(standing: Standing, atMs: number): string | undefined {
@@ -174,7 +193,7 @@ function* filesOf(
   file: string,
   { crlIssuers: issuers }: { readonly crlIssuers: readonly Certificate[] },
 ): Generator<readonly [string, Piece]> {
-  const chainFile = `${file.replace(/\.[^.]*$/, '')}IssuerChain.pem`;
+  const chainFile = chainFileOf(file);
   switch (item.kind) {
     case 'tcb-info':
     case 'qe-identity':

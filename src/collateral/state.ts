@@ -50,7 +50,8 @@ export function judge(standings: readonly Standing[], atMs: number): Judgement {
 }
 
 const ROOT_CRL = 'Intel SGX Root CA';
-const PCK_CRL = /^Intel SGX PCK (?:Platform|Processor) CA$/;
+/** Of the machines that have TDX, which are servers; the Processor CA is that of others. */
+const PCK_CRL = 'Intel SGX PCK Platform CA';
 
 function missingOf(items: readonly Standing[]): readonly string[] {
   const subjects = (kind: Standing['item']['kind']) =>
@@ -60,6 +61,6 @@ function missingOf(items: readonly Standing[]): readonly string[] {
   return [
     ...(subjects('qe-identity').length === 0 ? ['the QE identity'] : []),
     ...(crls.includes(ROOT_CRL) ? [] : [`the CRL of ${ROOT_CRL}`]),
-    ...(crls.some((name) => PCK_CRL.test(name)) ? [] : ['a CRL of a PCK CA']),
+    ...(crls.includes(PCK_CRL) ? [] : [`the CRL of ${PCK_CRL}`]),
   ];
 }

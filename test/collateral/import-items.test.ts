@@ -2,6 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import { type ImportRules, planImport } from '../../src/collateral/import-items.js';
 import { contentOf, parsePiece } from '../../src/collateral/piece.js';
 import { parseCertificate } from '../../src/crypto/x509.js';
+import { issueCertificate, signingUsage, simulatorName } from '../../src/simulator/certificate.js';
+import { simulatedMakers } from '../../src/simulator/makers.js';
 import { pemBlock } from '../helpers/pki.js';
 import {
   crl,
@@ -18,6 +20,7 @@ import {
   qeIdentity,
   rim,
   ROOTS,
+  standings,
   tcbInfo,
   TCB_CHAIN,
   VBIOS,
@@ -323,5 +326,52 @@ describe('an import', () => {
       new Map([['pckCrlIssuerChain.pem', PCK_CHAIN]]),
     );
     expect(results).toEqual([['x.der', 'written', 'pckCrl-platform.der']]);
+  });
+});
+
+describe('a document by the next signer of Intel', () => {
+  /** Another key under the same name and root. */
+  const { intel } = simulatedMakers(Buffer.alloc(32, 9));
+  const next = {
+    ...intel.tcbSigning,
+    certificate: issueCertificate(MAKERS.intel.root, {
+      subject: simulatorName('Intel SGX TCB Signing'),
+      spki: intel.tcbSigning.spki,
+      serial: 99n,
+      notBeforeMs: NOW_MS - DAY_MS,
+      notAfterMs: NOW_MS + 900 * DAY_MS,
+      extensions: [signingUsage()],
+    }),
+  };
+  const makers = { ...MAKERS, intel: { ...MAKERS.intel, tcbSigning: next } };
+  const chain = Buffer.from(
+    [next.certificate, MAKERS.intel.root.certificate].map((der) => pemBlock('CERTIFICATE', der)).join(''),
+  );
+
+  test('leaves those of the former one, which share its chain, a chain of their own', () => {
+    const held = new Map([
+      ['tcbInfo.json', tcbInfo()],
+      ['tcbInfo-B.json', tcbInfo('50434C000002')],
+      ['tcbInfoIssuerChain.pem', TCB_CHAIN],
+      ['qeIdentity.json', qeIdentity()],
+    ]);
+    const incoming = new Map([
+      ['tcbInfo.json', tcbInfo(FMSPC, { makers, number: 19 })],
+      ['tcbInfoIssuerChain.pem', chain],
+    ]);
+    const { files, writes } = plan(incoming, held);
+    expect(files).toEqual([
+      'tcbInfo-BIssuerChain.pem',
+      'qeIdentityIssuerChain.pem',
+      'tcbInfoIssuerChain.pem',
+      'tcbInfo.json',
+    ]);
+    const faults = [...standings(after(held, writes))].map(([file, { fault }]) => [file, fault]);
+    expect(faults).toEqual([
+      ['tcbInfo.json', undefined],
+      ['tcbInfo-B.json', undefined],
+      ['qeIdentity.json', undefined],
+    ]);
+    expect(plan(incoming, after(held, writes)).files).toEqual([]);
   });
 });

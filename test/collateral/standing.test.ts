@@ -242,7 +242,11 @@ describe('the state of collateral', () => {
       ['tcbInfo.json', tcbInfo()],
       ['tcbInfoIssuerChain.pem', TCB_CHAIN],
     ]);
-    expect(judged(files).missing).toEqual(['the QE identity', 'the CRL of Intel SGX Root CA', 'a CRL of a PCK CA']);
+    expect(judged(files).missing).toEqual([
+      'the QE identity',
+      'the CRL of Intel SGX Root CA',
+      'the CRL of Intel SGX PCK Platform CA',
+    ]);
     expect(judged(everything()).missing).toEqual([]);
     expect(judged(new Map([['qeIdentity.json', qeIdentity()]])).missing).toEqual([]);
   });
