@@ -227,12 +227,7 @@ function verifyHcl(evidence: HclEvidence, trust: HardwareTrust, rules: HardwareR
         'evidence.hcl.quote is missing: a TD report proves nothing without its TD quote',
       );
     }
-    if (evidence.certificates.length > 0) {
-      return reject(
-        'evidence.unbound',
-        'the HCL report is of a TDX machine, whose quote has its certificates in it: leave evidence.hcl.certificates out',
-      );
-    }
+    // The quote has its own certificates: others beside it are not looked at.
     outcome = verifyTdxCvm(evidence.quote, trust, rules.tdx, tie);
   }
   if (!outcome.ok) return outcome;

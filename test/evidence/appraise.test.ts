@@ -57,14 +57,6 @@ describe('a trust domain', () => {
     expect(told(evidence, GOOD, STRICT)).toBe('tdx.tcb');
   });
 
-  test('under a paravisor brings no certificates but those in its quote', () => {
-    const { hcl } = tdMachine();
-    const beside = (certificates: readonly Buffer[]) => told({ hcl: hcl && { ...hcl, certificates } }, GOOD);
-    expect(beside([])).toBe('accepted');
-    expect(beside([Buffer.from('junk')])).toBe('evidence.unbound');
-    expect(beside(snpEvidence().snp?.certificates ?? [])).toBe('evidence.unbound');
-  });
-
   test.each([
     ['evidence.unbound', 'that answers another request', tdxEvidence(Buffer.alloc(64, 7))],
     ['evidence.unbound', 'that names no AK', tdxEvidence(reportData(BASE, null))],

@@ -92,5 +92,20 @@ export function aloneContract(name: string, makeDatabase: () => Promise<TestData
       expect(await store.releaseAlone(async () => 'denied')).toBe('denied');
       expect(await entriesOf(store)).toHaveLength(2);
     });
+
+    test('leaves changes of another store a moment, also where one after the other fails', async () => {
+      const store = await filled();
+      const other = await open();
+      const failing = Array.from({ length: 6 }, () =>
+        store.releaseAlone(async () => {
+          await new Promise((resolve) => setTimeout(resolve, 450));
+          throw new Error('of the work');
+        }),
+      );
+      const ended = Promise.allSettled(failing);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await other.change((change) => change.append('denial', { other: true }));
+      expect((await ended).map(({ status }) => status)).toEqual(Array(6).fill('rejected'));
+    });
   });
 }

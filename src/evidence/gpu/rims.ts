@@ -42,12 +42,14 @@ export function neededManifests({ kind, chip, architecture }: NamedDevice, facts
 
 /**
  * The verified manifests of a device. Refusals: collateral.unavailable where one is not at hand or no longer valid, which then names
- * all of which that is so, each as it is served; gpu.rim where one is not signed by NVIDIA or says that it is of another kind or
+ * all of which that is so, each as it is served; before that gpu.rim where one is not signed by NVIDIA or says that it is of another kind or
  * version than it was looked up by. Project and SKUs are not compared: no manifest says anything of them.
  */
 export function findManifests(needed: readonly NeededManifest[], trust: HardwareTrust): Result<readonly VerifiedRim[]> {
   const results = needed.map((manifest) => findManifest(manifest, trust));
-  const refusal = results.find((result) => !result.ok);
+  // What is wrong with one is not told as another one that is missing.
+  const isRefused = (result: (typeof results)[number]) => !result.ok && result.reason !== 'collateral.unavailable';
+  const refusal = results.find(isRefused) ?? results.find((result) => !result.ok);
   if (refusal?.ok === false && refusal.reason === 'collateral.unavailable') {
     const details = results.flatMap((result) =>
       !result.ok && result.reason === refusal.reason ? [result.detail] : [],

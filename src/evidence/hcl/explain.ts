@@ -89,7 +89,8 @@ function runtimeFields({ akSpki, ekSpki, userData, vmConfiguration }: RuntimeDat
   const { claims, unread } = vmConfiguration;
   const settings = VM_SETTINGS.flatMap(({ path, claim, type, meaning }): readonly ExplainedField[] => {
     const name = path.join('.');
-    if (unread.includes(claim)) return [{ name, value: 'not read', note: `no ${type}, or too long: makes no claim` }];
+    if (unread.includes(claim))
+      return [{ name, value: 'not read', note: `no ${type}, or too long: nothing can be compared with it` }];
     const value = claimAt(claims, claim);
     return value === undefined ? [] : [{ name, value: JSON.stringify(value), note: meaning }];
   });

@@ -70,7 +70,7 @@ function text(name: string, meaning: string): Setting {
 export interface VmConfiguration {
   /** Those below `hcl`. */
   readonly claims: ClaimTree;
-  /** Names of the claims that the runtime data has a value for, but none of the type that is known, or too long a text. */
+  /** Names of those that have no value, since that of the runtime data is not of the type that is known, or too long a text. */
   readonly unread: readonly string[];
 }
 
@@ -79,8 +79,8 @@ const MAX_TEXT = 1024;
 const UNREAD = Symbol('unread');
 
 /**
- * The settings that are known and not null; others are passed over, and so is one whose type a newer paravisor has changed: no
- * claim, which conditions do not hold of. Throws MalformedError where the whole is no object.
+ * The settings that are known and not null; others are passed over. One whose type a newer paravisor has changed is a tree without
+ * members: it exists, and nothing can be compared with it. Throws MalformedError where the whole is no object.
  */
 export function vmConfiguration(value: unknown): VmConfiguration {
   if (value === undefined) return { claims: claimTree({}), unread: [] };
@@ -89,8 +89,9 @@ export function vmConfiguration(value: unknown): VmConfiguration {
   const unread: string[] = [];
   for (const setting of VM_SETTINGS) {
     const found = readAt(value, setting.path, setting);
+    if (found === undefined) continue;
     if (found === UNREAD) unread.push(setting.claim);
-    else if (found !== undefined) trees.push(treeOf(setting.claim, found));
+    trees.push(treeOf(setting.claim, found === UNREAD ? claimTree({}) : found));
   }
   return { claims: mergeClaims(...trees), unread };
 }
@@ -122,8 +123,8 @@ function typed(value: unknown, { type, caseless }: Setting): ClaimValue | undefi
   }
 }
 
-/** One value under its dotted name. */
-function treeOf(claim: string, value: ClaimValue): ClaimTree {
+/** One node under its dotted name. */
+function treeOf(claim: string, value: ClaimValue | ClaimTree): ClaimTree {
   const [name = claim, ...below] = claim.split('.');
   return claimTree({ [name]: below.length === 0 ? value : treeOf(below.join('.'), value) });
 }

@@ -187,7 +187,7 @@ export const TDX_CLAIMS: readonly ClaimDescription[] = [
   }),
   ...described('string', {
     'tcb.status':
-      'The worst of the next three, or, as Intel converges them, `OutOfDateConfigurationNeeded` where one is `OutOfDate` and another needs configuration.',
+      'Of the whole: the worst of all levels, those of the launch and those of now, or, as Intel converges them, `OutOfDateConfigurationNeeded` where one is `OutOfDate` and another needs configuration.',
     'tcb.platform_status': 'How Intel grades the platform.',
     'tcb.module_status': 'How Intel grades the TDX module; one without versions is graded with the platform.',
     'tcb.qe_status': 'How Intel grades the quoting enclave.',

@@ -44,7 +44,7 @@ export async function releaseAlone<T>(
   }
 }
 
-/** One after the other: releases that are to be alone ask the writer in turn, so that a change waits for one of them at most. */
+/** One after the other: releases that are to be alone ask the writer in turn, so that a change waits for one of them at most in each process. */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
 

@@ -167,23 +167,26 @@ export class SqliteStoreAdapter implements Store {
     this.#assertOpen();
     return this.#alone.take(async () => {
       let batch: Batch | undefined;
-      const result = await this.#writer.transaction((tables) => {
-        const makeStore = (assertOpen: () => void): ReleaseStore => ({
-          releaseFacts: (query) => this.releaseFacts(query),
-          commitRelease: async (commit) => {
-            assertOpen();
-            batch = this.#batch(tables);
-            const answer = commitRelease(batch, commit);
-            batch.seal();
-            return answer();
-          },
+      try {
+        const result = await this.#writer.transaction((tables) => {
+          const makeStore = (assertOpen: () => void): ReleaseStore => ({
+            releaseFacts: (query) => this.releaseFacts(query),
+            commitRelease: async (commit) => {
+              assertOpen();
+              batch = this.#batch(tables);
+              const answer = commitRelease(batch, commit);
+              batch.seal();
+              return answer();
+            },
+          });
+          return releaseAlone(makeStore, work);
         });
-        return releaseAlone(makeStore, work);
-      });
-      batch?.committed();
-      // Whoever waits for the lock in another process only looks now and then whether it is free.
-      await pause(2 * LOCK_RETRY_MS);
-      return result;
+        batch?.committed();
+        return result;
+      } finally {
+        // Whoever waits for the lock in another process only looks now and then whether it is free.
+        await pause(2 * LOCK_RETRY_MS);
+      }
     });
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { MalformedError } from '../../../src/bytes/malformed-error.js';
+import { claimAt } from '../../../src/claims/claims.js';
 import { rsaSpki } from '../../../src/crypto/signature.js';
 import { parseRuntimeData } from '../../../src/evidence/hcl/runtime-data.js';
 
@@ -192,20 +193,22 @@ describe('the configuration of the machine', () => {
     [{ vmUniqueId: true }, 'vm_unique_id'],
     [{ vmUniqueId: ['x'] }, 'vm_unique_id'],
     [{ vmUniqueId: 'x'.repeat(1025) }, 'vm_unique_id'],
-  ])('makes no claim of %j, and all others', (odd, name) => {
+  ])('compares nothing with what %j says, which is there all the same, and reads all others', (odd, name) => {
     const { claims, unread } = read({ 'console-enabled': true, ...odd });
-    expect([{ ...claims }, unread]).toEqual([{ console_enabled: true }, [name]]);
+    expect([{ ...claims }, unread]).toEqual([{ console_enabled: true, [name]: {} }, [name]]);
+    expect(claimAt(claims, name)).toBeUndefined();
   });
 
-  test('makes no claim of a provisioner in parts that are none', () => {
+  test('compares nothing with a provisioner in parts that are none', () => {
     const both = ['vmgs_provisioner.id', 'vmgs_provisioner.signer'];
     for (const odd of ['openhcl', 1, ['id'], { id: 1, signer: {} }]) {
-      expect(read({ 'vmgs-provisioner': odd })).toEqual({ claims: {}, unread: both });
+      const claims = { vmgs_provisioner: { id: {}, signer: {} } };
+      expect(read({ 'vmgs-provisioner': odd })).toEqual({ claims, unread: both });
     }
     expect(read({ 'vmgs-provisioner': {} })).toEqual({ claims: {}, unread: [] });
     expect(read({ 'vmgs-provisioner': null })).toEqual({ claims: {}, unread: [] });
     const { claims, unread } = read({ 'vmgs-provisioner': { ...PROVISIONER, id: 7 } });
-    expect([claims, unread]).toEqual([{ vmgs_provisioner: { signer: PROVISIONER.signer } }, [both[0]]]);
+    expect([claims, unread]).toEqual([{ vmgs_provisioner: { id: {}, signer: PROVISIONER.signer } }, [both[0]]]);
   });
 
   test('takes no setting from a prototype', () => {
