@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, readlink, realpath, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
@@ -28,9 +29,11 @@ export async function createOutputFile(io: CliIo, name: string, replace: boolean
   try {
     const path = pathOf(io, name);
     if (!replace) return fileAt(path, await open(path, 'wx', OWNER_ONLY));
+    // Asked before any link is followed by ourselves: a pipe below /proc has no name, and the system may forbid to follow.
+    if (await isNoFile(path)) return intoWhatIsThere(await open(path, constants.O_WRONLY));
     const target = await behindLinks(path);
-    if (await isNoFile(target)) return intoWhatIsThere(await open(target, constants.O_WRONLY));
-    const made = `${target}.${String(process.pid)}.new`;
+    // A name of its own: what a run that was killed has left is in nobody's way.
+    const made = `${target}.${randomBytes(8).toString('hex')}.new`;
     return fileAt(made, await open(made, 'wx', OWNER_ONLY), target);
   } catch (error) {
     throw new UsageError(`cannot write ${name}: ${whyUnreadable(error)}`);
@@ -45,15 +48,17 @@ async function behindLinks(path: string, left = MAX_LINKS): Promise<string> {
     if (errorCode(error) !== 'ENOENT' || left === 0) throw error;
     // Not there, or a link to what is not there.
     const link = await readlink(path).catch(() => undefined);
-    return link === undefined ? path : behindLinks(resolve(dirname(path), link), left - 1);
+    return link === undefined ? path : behindLinks(resolve(await realpath(dirname(path)), link), left - 1);
   }
 }
 
 async function isNoFile(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => !found.isFile(),
-    () => false,
-  );
+  try {
+    return !(await stat(path)).isFile();
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** A file that was made at `made`, and is moved to `target` when it is complete. */

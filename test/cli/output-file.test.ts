@@ -76,6 +76,26 @@ test('a link stays one, and what it leads to is replaced or made', async () => {
   expect(readdirSync(at('far')).sort()).toEqual(['made', 'real']);
 });
 
+test('a link in a folder that is a link leads where the system says', async () => {
+  mkdirSync(at('b/c'), { recursive: true });
+  symlinkSync('b/c', at('linked'));
+  symlinkSync('../made', at('b/c/link'));
+  await write('linked/link');
+  expect(text('b/made')).toBe('new');
+  expect(readdirSync(dir).sort()).toEqual(['b', 'linked']);
+});
+
+test('a pipe without a name is written into', () => {
+  const program = `
+    const { createOutputFile } = await import(${JSON.stringify(new URL('../../dist/cli/output-file.js', import.meta.url).href)});
+    const file = await createOutputFile({ cwd: '/' }, '/proc/self/fd/1', true);
+    await file.write('through');
+    await file.discard();`;
+  const script = '"$0" --input-type=module -e "$1" | cat';
+  const said = execFileSync('sh', ['-c', script, process.execPath, program], { encoding: 'utf8' });
+  expect(said).toBe('through');
+});
+
 test('links that lead nowhere are wrong usage', async () => {
   symlinkSync('b', at('a'));
   symlinkSync('a', at('b'));
