@@ -123,7 +123,7 @@ async function killAgainAndAgain(rounds: number, habitat: Habitat, memory: LogMe
 }
 
 /** How often brokers are killed; the gate has no time for more. */
-const KILLS = Number(process.env['TEST_KILLS'] ?? 50);
+const KILLS = Number(process.env['TEST_KILLS'] ?? 30);
 
 /** So many kills of brokers over one data directory. */
 interface Series {
