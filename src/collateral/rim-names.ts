@@ -1,30 +1,20 @@
+import { CC_DRIVER, servedDriver } from '../endorsement/rim/served-driver.js';
+
 /**
  * The names of NVIDIA's manifests. A manifest says kind, chip and version (see rimId); the name under which NVIDIA serves it says what is
  * not signed too: project and SKUs of a VBIOS or switch, and `CC` for drivers of all chips but GH100.
  */
 
-/** As rimId makes it, of a driver. */
-const DRIVER = /^NV_GPU_DRIVER_([A-Z0-9]+)_/;
-const CC_DRIVER = 'NV_GPU_CC_DRIVER_';
 const WITH_SKUS = /^(?:switchVBIOSRim_)?(NV_(?:GPU_VBIOS|SWITCH_BIOS)(?:_[0-9A-Za-z]+){4})$/;
 /** As NVIDIA's verifier ships manifests of VBIOS: `g520_0202_885_9600740014_PROD`. Those that end otherwise are of tests. */
 const SHIPPED_VBIOS = /^((?:[0-9a-z]+_){3}[0-9a-f]{10})_PROD$/i;
-
-/**
- * The name to ask NVIDIA for: the name itself but for a driver in the spelling of rimId. NVIDIA's clients ask for
- * `NV_GPU_DRIVER_GH100_<version>`, and for `NV_GPU_CC_DRIVER_<chip>_<version>` of every later chip.
- */
-export function servedDriver(name: string): string {
-  const [prefix, chip] = DRIVER.exec(name) ?? [];
-  return prefix === undefined || chip === 'GH100' ? name : `${CC_DRIVER}${chip ?? ''}_${name.slice(prefix.length)}`;
-}
 
 /**
  * The name under which NVIDIA serves the manifest of this id (see rimId) that lies in this file. That of a driver follows from the id;
  * that of a VBIOS or switch stands, where anywhere, in the name of the file: undefined where that is none of NVIDIA's, or of another one.
  */
 export function servedAs(file: string, id: string): string | undefined {
-  if (DRIVER.test(id)) return servedDriver(id);
+  if (id.startsWith('NV_GPU_DRIVER_')) return servedDriver(id);
   const stem = file.replace(/^.*\//, '').replace(/\.(?:swidtag|xml|json)$/i, '');
   const [, shipped] = SHIPPED_VBIOS.exec(stem) ?? [];
   const name =

@@ -2,8 +2,9 @@ import { fromBase64 } from '../bytes/base64.js';
 import { parseJson } from '../bytes/json.js';
 import { MalformedError } from '../bytes/malformed-error.js';
 import type { AmdGeneration } from '../endorsement/hardware-roots.js';
+import { servedDriver } from '../endorsement/rim/served-driver.js';
 import { NVIDIA_CRLS, nvidiaCrlFile } from './nvidia-crls.js';
-import { isSameRim, servedDriver } from './rim-names.js';
+import { isSameRim } from './rim-names.js';
 import type { Origins, Wanted } from './wanted.js';
 
 /** What a maker answered. */

@@ -152,7 +152,7 @@ export interface ReleaseQuery {
   readonly version: string;
   /** SHA-256 of the presented AK's SPKI, hex; undefined where the AK did not parse. */
   readonly akSpkiSha256: string | undefined;
-  /** What vouches for the AK, as `revocations` names it: whether any of that was revoked. At most 64. */
+  /** What vouches for the AK, as `revocations` names it: whether any of that was revoked. As many as evidence within its bounds hangs on: some hundreds. */
   readonly identities?: readonly string[];
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { isSameRim, servedAs, servedDriver } from '../../src/collateral/rim-names.js';
+import { isSameRim, servedAs } from '../../src/collateral/rim-names.js';
+import { servedDriver } from '../../src/endorsement/rim/served-driver.js';
 
 describe('the name under which NVIDIA serves a manifest', () => {
   test.each([

@@ -134,16 +134,6 @@ export function unusedRims({ id, sha256 }: VerifiedRim, trust: HardwareTrust): r
   return [...new Set(good)].filter((other) => other !== sha256);
 }
 
-/** The manifests in the collateral by their ids (see rimId), of several the one with the newest signer. Nothing is verified; what does not parse is left out. */
-export function rimIndex(collateral: Collateral): ReadonlyMap<string, Buffer> {
-  const isWhole = (bytes: Buffer) => !('fault' in readOnce(bytes).rim);
-  return new Map(
-    [...candidatesIn(collateral)].flatMap(([id, [newest]]) => {
-      return newest !== undefined && isWhole(newest) ? [[id, newest]] : [];
-    }),
-  );
-}
-
 /** By id, the newest signer first, those that are broken last; what is of no id is left out. */
 function candidatesIn(collateral: Collateral): ReadonlyMap<string, readonly Buffer[]> {
   const known = CANDIDATES.get(collateral);

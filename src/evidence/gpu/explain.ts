@@ -85,8 +85,7 @@ function manifestFields(report: GpuReport, certificates: readonly Buffer[]): rea
 function namedBy(certificates: readonly Buffer[]): NamedDevice | undefined {
   const chip = certificates.map((der) => BOOT_ROM.exec(commonName(der) ?? '')?.[1]).find((name) => name !== undefined);
   if (chip === undefined) return undefined;
-  if (chip.startsWith('LS')) return { kind: 'switch', architecture: 'LS10', chip };
-  return { kind: 'gpu', architecture: chip.startsWith('GH') ? 'HOPPER' : 'BLACKWELL', chip };
+  return { kind: chip.startsWith('LS') ? 'switch' : 'gpu', chip };
 }
 
 function commonName(der: Buffer): string | undefined {

@@ -1,5 +1,6 @@
 import type { HardwareTrust } from '../../endorsement/collateral.js';
 import { findRim, rimId, type RimKind, type VerifiedRim } from '../../endorsement/rim/verify.js';
+import { servedDriver } from '../../endorsement/rim/served-driver.js';
 import { accept, reject, type Result } from '../../reason/reason.js';
 import type { GpuDevice } from './chain.js';
 import type { GpuFacts } from './facts.js';
@@ -15,13 +16,13 @@ export interface NeededManifest {
 }
 
 /** What the name of a manifest takes from the certificates of a device. */
-export type NamedDevice = Pick<GpuDevice, 'kind' | 'chip' | 'architecture'>;
+export type NamedDevice = Pick<GpuDevice, 'kind' | 'chip'>;
 
 /**
  * Which manifests the report of a device is compared with: driver and VBIOS of a GPU, the BIOS of a switch. From Blackwell on the
  * driver's are served under another name than Hopper's, with the chip that the report names.
  */
-export function neededManifests({ kind, chip, architecture }: NamedDevice, facts: GpuFacts): readonly NeededManifest[] {
+export function neededManifests({ kind, chip }: NamedDevice, facts: GpuFacts): readonly NeededManifest[] {
   const { driverVersion, vbiosVersion, project, projectSku, chipSku } = facts;
   const digits = vbiosVersion.replaceAll('.', '').toUpperCase();
   const board = `${project}_${projectSku}_${chipSku}_${digits}`;
@@ -33,9 +34,9 @@ export function neededManifests({ kind, chip, architecture }: NamedDevice, facts
   }
   const product = facts.chipInfo ?? chip;
   const version = driverVersion ?? '';
-  const family = architecture === 'HOPPER' ? 'NV_GPU_DRIVER' : 'NV_GPU_CC_DRIVER';
+  const driver = rimId('driver', product, version);
   return [
-    { kind: 'driver', id: rimId('driver', product, version), servedAs: `${family}_${product}_${version}`, version },
+    { kind: 'driver', id: driver, servedAs: servedDriver(driver), version },
     { ...bios, kind: 'vbios', id: rimId('vbios', product, vbiosVersion), servedAs: `NV_GPU_VBIOS_${board}` },
   ];
 }
